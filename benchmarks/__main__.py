@@ -1,0 +1,43 @@
+"""`python -m benchmarks NAME [--json]`: run a benchmark; `--list`: which there are."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+
+from benchmarks.figure import as_json, as_table
+
+# Each is a module of this package with `measure() -> Figures`; its docstring's first line is its description.
+BENCHMARKS = ("hot_path",)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; all of them if none is named")
+    parser.add_argument("--list", action="store_true", help="list the benchmarks and stop")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    options = parser.parse_args(arguments)
+    if options.list:
+        for name in BENCHMARKS:
+            print(f"{name}\t{_description(name)}")
+        return 0
+    unknown = [name for name in options.names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"unknown benchmark {unknown[0]!r} (there are: {', '.join(BENCHMARKS)})")
+    figures = {}
+    for name in options.names or BENCHMARKS:
+        print(f"{name}: measuring …", file=sys.stderr)
+        figures.update(importlib.import_module(f"benchmarks.{name}").measure())
+    print(json.dumps(as_json(figures), indent=2) if options.json else as_table(figures))
+    return 0
+
+
+def _description(name: str) -> str:
+    docstring = importlib.import_module(f"benchmarks.{name}").__doc__ or ""
+    return docstring.strip().splitlines()[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
