@@ -1,0 +1,145 @@
+"""Every name this project puts on the wire, once.
+
+OpenTelemetry has no convention for the inference of models other than generative ones yet (semantic-conventions issue
+3420), so the names are ours, under `ml.*`, with the stability "development". Units are UCUM. Attributes of metric data
+points never hold ids or raw values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+SCHEMA_URL: Final = "urn:otel-ml:schema:0.1.0"
+SCOPE_NAME: Final = "otel_ml"
+
+# --- attributes ------------------------------------------------------------------------------------------------------
+
+MODEL_NAME: Final = "ml.model.name"
+MODEL_VERSION: Final = "ml.model.version"
+SYSTEM_NAME: Final = "ml.system.name"
+"""The library that ran the model: "scikit_learn", "xgboost", …"""
+OPERATION_NAME: Final = "ml.operation.name"
+"""The method called on the model: "predict", "predict_proba", …"""
+BATCH_SIZE: Final = "ml.inference.batch.size"
+ERROR_TYPE: Final = "error.type"
+FEATURE_NAME: Final = "ml.feature.name"
+PREDICTION_NAME: Final = "ml.prediction.name"
+"""Which output of the model, where there are several."""
+PREDICTION_LABEL: Final = "ml.prediction.label"
+PREDICTION_ID: Final = "ml.prediction.id"
+ROW_INDEX: Final = "ml.inference.row.index"
+BASELINE_ID: Final = "ml.baseline.id"
+HTTP_ROUTE: Final = "http.route"
+OTHER_LABEL: Final = "_OTHER"
+"""Stands for every label beyond the bounded number that a metric keeps apart."""
+
+SKETCH_PAYLOAD: Final = "ml.sketch.payload"
+SKETCH_ENCODING: Final = "ml.sketch.encoding"
+SKETCH_CHECKSUM: Final = "ml.sketch.checksum"
+SKETCH_SEQUENCE: Final = "ml.sketch.sequence"
+SKETCH_ROWS: Final = "ml.sketch.rows"
+
+ALERT_NAME: Final = "ml.alert.name"
+"""What is watched: "drift", "missing", "unseen_category", "out_of_range", "type_mismatch"."""
+ALERT_STATE: Final = "ml.alert.state"
+ALERT_REASON: Final = "ml.alert.reason"
+"""One sentence: score, threshold, q-value, rows, windows."""
+DRIFT_METHOD: Final = "ml.drift.method"
+DRIFT_SCORE: Final = "ml.drift.score"
+DRIFT_THRESHOLD: Final = "ml.drift.threshold"
+DRIFT_P_VALUE: Final = "ml.drift.p_value"
+DRIFT_Q_VALUE: Final = "ml.drift.q_value"
+WINDOW_START: Final = "ml.window.start"
+WINDOW_END: Final = "ml.window.end"
+WINDOW_ROWS: Final = "ml.window.rows"
+DROP_REASON: Final = "ml.drop.reason"
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+EVENT_SKETCH_SNAPSHOT: Final = "ml.sketch.snapshot"
+EVENT_INFERENCE_RESULT: Final = "ml.inference.result"
+EVENT_LABEL: Final = "ml.label"
+EVENT_DRIFT_DETECTED: Final = "ml.drift.detected"
+EVENT_ALERT: Final = "ml.alert"
+
+# --- metrics ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric's identity: name, UCUM unit, description and instrument."""
+
+    name: str
+    unit: str
+    description: str
+    instrument: Literal["counter", "updowncounter", "gauge", "histogram", "exponential_histogram"]
+
+
+INFERENCE_DURATION: Final = Metric("ml.inference.duration", "s", "Duration of one call of the model.", "histogram")
+INFERENCE_BATCH_SIZE: Final = Metric("ml.inference.batch.size", "{row}", "Rows in one call of the model.", "histogram")
+INFERENCE_ACTIVE: Final = Metric(
+    "ml.inference.active", "{request}", "Calls of the model that are running.", "updowncounter"
+)
+PREDICTIONS: Final = Metric(
+    "ml.predictions", "{prediction}", "Predictions made, by a bounded number of labels.", "counter"
+)
+FEATURE_VALUE: Final = Metric(
+    "ml.feature.value", "1", "Values of a numeric feature at inference.", "exponential_histogram"
+)
+PREDICTION_VALUE: Final = Metric("ml.prediction.value", "1", "Values of a numeric prediction.", "exponential_histogram")
+PREDICTION_SCORE: Final = Metric(
+    "ml.prediction.score", "1", "Probability or decision value beside a prediction.", "exponential_histogram"
+)
+INFERENCE_DROPPED: Final = Metric(
+    "ml.inference.dropped", "{row}", "Rows let go unseen, by reason, so that serving never waits.", "counter"
+)
+
+FEATURE_MISSING_RATIO: Final = Metric(
+    "ml.feature.missing.ratio", "1", "Share of rows in which the feature was missing.", "gauge"
+)
+FEATURE_OUT_OF_RANGE_RATIO: Final = Metric(
+    "ml.feature.out_of_range.ratio", "1", "Share of values outside the baseline's range.", "gauge"
+)
+FEATURE_UNSEEN_CATEGORY_RATIO: Final = Metric(
+    "ml.feature.unseen_category.ratio", "1", "Share of values whose category the baseline does not have.", "gauge"
+)
+FEATURE_TYPE_MISMATCH_RATIO: Final = Metric(
+    "ml.feature.type_mismatch.ratio", "1", "Share of rows in which the feature was of another kind.", "gauge"
+)
+MODEL_DRIFT_SHARE: Final = Metric(
+    "ml.model.drift.share", "1", "Share of the model's features that drifted in the window.", "gauge"
+)
+MODEL_ROWS: Final = Metric("ml.model.window.rows", "{row}", "Rows merged into the window.", "gauge")
+ALERT_STATE_METRIC: Final = Metric("ml.alert.state", "1", "0 quiet, 1 pending, 2 firing.", "gauge")
+
+
+def feature_drift(method: str) -> Metric:
+    """The gauge that carries one statistic of feature drift; one metric a statistic, for they do not share a scale."""
+    return Metric(
+        f"ml.feature.drift.{method}", "{score}", f"Drift of a feature against its baseline: {method}.", "gauge"
+    )
+
+
+def prediction_drift(method: str) -> Metric:
+    """The gauge that carries one statistic of prediction drift."""
+    return Metric(
+        f"ml.prediction.drift.{method}", "{score}", f"Drift of a prediction against its baseline: {method}.", "gauge"
+    )
+
+
+# Of the processor itself.
+PROCESSOR_RECEIVED: Final = Metric(
+    "ml.processor.received", "{item}", "Spans, data points and log records received, by signal.", "counter"
+)
+PROCESSOR_FORWARDED: Final = Metric(
+    "ml.processor.forwarded", "{item}", "Items passed through to a backend, by signal and exporter.", "counter"
+)
+PROCESSOR_DROPPED: Final = Metric("ml.processor.dropped", "{item}", "Items dropped, by signal and reason.", "counter")
+PROCESSOR_SNAPSHOTS: Final = Metric(
+    "ml.processor.snapshots", "{snapshot}", "Snapshots received, by outcome.", "counter"
+)
+PROCESSOR_SNAPSHOTS_MISSING: Final = Metric(
+    "ml.processor.snapshots.missing", "{snapshot}", "Gaps in producers' sequences: lost on the way here.", "counter"
+)
+PROCESSOR_ROWS: Final = Metric("ml.processor.rows", "{row}", "Rows merged, by model.", "counter")

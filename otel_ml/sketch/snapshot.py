@@ -1,0 +1,35 @@
+"""What one process says about one model and one export interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from otel_ml.sketch.feature import ModelKey
+from otel_ml.sketch.summary import FeatureSummary
+
+FORMAT_VERSION = 1
+ENCODING = "otel_ml.v1.Snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An additive delta: merging each (producer_id, sequence) once gives what one process would have seen.
+
+    Attributes:
+        producer_id: 16 random bytes, new in every process and after every fork.
+        sequence: 1, 2, 3, … within the producer.
+        start_time_unix_nano: Start of the export interval.
+        end_time_unix_nano: End of the export interval, exclusive.
+        rows: Predictions seen in the interval.
+        dropped_rows: Predictions let go unseen because the process's queue was full.
+    """
+
+    producer_id: bytes
+    sequence: int
+    model: ModelKey
+    start_time_unix_nano: int
+    end_time_unix_nano: int
+    rows: int
+    dropped_rows: int
+    features: Sequence[FeatureSummary]
