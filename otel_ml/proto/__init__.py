@@ -1,1 +1,1 @@
-
+"""The published format of snapshots: snapshot.proto, its generated code, and README.md for other languages."""

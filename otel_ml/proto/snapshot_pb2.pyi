@@ -150,7 +150,7 @@ class Feature(google.protobuf.message.Message):
     """A DataSketches KLL image (little endian), of doubles or of floats."""
     kll_floats: builtins.bytes
     hll: builtins.bytes
-    """A DataSketches HLL_8 image, lg_k 11, of the UTF-8 categories."""
+    """A DataSketches HLL_8 image, lg_k 11, of the UTF-8 categories; "" counts as "\\0"."""
     @property
     def counters(self) -> global___Counters: ...
     @property
@@ -316,8 +316,11 @@ class Categories(google.protobuf.message.Message):
     NAMES_FIELD_NUMBER: builtins.int
     COUNTS_FIELD_NUMBER: builtins.int
     OTHER_FIELD_NUMBER: builtins.int
+    ERROR_BOUND_FIELD_NUMBER: builtins.int
     other: builtins.int
     """Values not attributed to a name. 0 as long as the counts are exact."""
+    error_bound: builtins.int
+    """By how much any count, including that of a category without a name, may be too low: 0 exactly when `other` is."""
     @property
     def names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Distinct, with their counts; at most 256."""
@@ -330,8 +333,9 @@ class Categories(google.protobuf.message.Message):
         names: collections.abc.Iterable[builtins.str] | None = ...,
         counts: collections.abc.Iterable[builtins.int] | None = ...,
         other: builtins.int = ...,
+        error_bound: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["counts", b"counts", "names", b"names", "other", b"other"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["counts", b"counts", "error_bound", b"error_bound", "names", b"names", "other", b"other"]) -> None: ...
 
 global___Categories = Categories
 
