@@ -1,0 +1,204 @@
+"""Choosing, of all that two summaries know, what compares best."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from otel_ml.sketch.bins import BinLayout
+from otel_ml.sketch.distribution import CategoricalDistribution, Distribution, NumericDistribution
+from otel_ml.sketch.exponential import Buckets, ExponentialHistogram
+from otel_ml.sketch.quantiles import QuantileSketch
+from otel_ml.sketch.sketch import FloatArray
+from otel_ml.sketch.summary import BooleanSummary, CategoricalSummary, FeatureSummary, NumericSummary
+
+COARSE_BUCKET = 0.1
+"""Share of the reference in one bucket of a histogram, beyond a single frequent value, from which it hides drift."""
+
+
+def distributions(
+    reference: FeatureSummary, current: FeatureSummary, layout: BinLayout | None = None
+) -> tuple[Distribution, Distribution] | None:
+    """The pair of distributions that detectors should compare, or None when there is nothing to compare.
+
+    Nothing to compare means: a side without values, two kinds of column, or none of the current values in a form that
+    can be placed on the reference (bins of a baseline that is not this one).
+
+    Args:
+        reference: A baseline's summary, in which every sketch that is present holds all values.
+        current: A window's summary, in which each value is in exactly one part.
+        layout: The bins the baseline cut for the column, if it is numeric.
+    """
+    was, now = reference.content, current.content
+    pair: tuple[Distribution, Distribution] | None = None
+    if isinstance(was, NumericSummary) and isinstance(now, NumericSummary):
+        pair = _numeric(was, now, layout)
+    elif isinstance(was, BooleanSummary) and isinstance(now, BooleanSummary):
+        pair = _boolean(was), _boolean(now)
+    elif isinstance(was, CategoricalSummary) and isinstance(now, CategoricalSummary):
+        pair = _categorical(was), _categorical(now)
+    if pair is None or pair[0].total == 0 or pair[1].total == 0:
+        return None
+    return pair
+
+
+def _categorical(summary: CategoricalSummary) -> CategoricalDistribution:
+    categories = summary.categories
+    return CategoricalDistribution(dict(categories.counts), categories.other, categories.error_bound)
+
+
+def _boolean(summary: BooleanSummary) -> CategoricalDistribution:
+    return CategoricalDistribution({"false": summary.false_count, "true": summary.true_count})
+
+
+def _numeric(
+    was: NumericSummary, now: NumericSummary, layout: BinLayout | None
+) -> tuple[NumericDistribution, NumericDistribution] | None:
+    binned = _binned(now, layout)
+    exact = [now.exact.distribution()] if now.exact is not None and now.exact.count else []
+    is_sampled = _has_values(now.histogram) or _has_values(now.quantiles)
+    if len(binned) + len(exact) + is_sampled > 1:
+        return _projected(was, [*binned, *exact, *([_sampled(now)] if is_sampled else [])], now, layout)
+    if is_sampled:
+        return _from_samples(was, now, layout)
+    if exact:
+        return _paired(_reference(was, layout), exact[0])
+    if not binned:
+        return None
+    if layout is not None and layout.hash in now.bins and layout.hash in was.bins:
+        return was.bins[layout.hash].distribution(layout, was.moments), binned[0]
+    # Bins of another baseline: only functions that are known everywhere are known at their edges.
+    return _paired(_finest(was, layout), binned[0])
+
+
+def _from_samples(
+    was: NumericSummary, now: NumericSummary, layout: BinLayout | None
+) -> tuple[NumericDistribution, NumericDistribution] | None:
+    if was.histogram is None or now.histogram is None or not was.histogram.count or not now.histogram.count:
+        return _paired(_reference(was, layout), _sampled(now))
+    expected, found = _aligned(was.histogram, now.histogram)
+    pair = expected.distribution(was.moments), found.distribution(now.moments)
+    if not _is_coarse(pair[0], was, layout):
+        return pair
+    # Rather no answer than "no drift" from a histogram that cannot see it.
+    return _paired(_reference(was, layout), _sampled(now)) if _has_values(now.quantiles) else None
+
+
+def _has_values(sketch: ExponentialHistogram | QuantileSketch | None) -> bool:
+    return sketch is not None and sketch.count > 0
+
+
+def _paired(
+    reference: NumericDistribution | None, current: NumericDistribution
+) -> tuple[NumericDistribution, NumericDistribution] | None:
+    return None if reference is None else (reference, current)
+
+
+def _binned(now: NumericSummary, layout: BinLayout | None) -> list[NumericDistribution]:
+    """Counts in bins whose edges are at hand: the baseline's, or those of a process that cut its own."""
+    found = []
+    for edges_hash, bins in now.bins.items():
+        known = layout if layout is not None and layout.hash == edges_hash else bins.layout
+        if known is not None and bins.count:
+            found.append(bins.distribution(known, now.moments))
+    return found
+
+
+def _sampled(now: NumericSummary) -> NumericDistribution:
+    """What is known of the values that went into a histogram and a quantile sketch, at any point one may ask for."""
+    if now.quantiles is not None and now.quantiles.count:
+        return now.quantiles.distribution()
+    assert now.histogram is not None
+    return now.histogram.distribution(now.moments)
+
+
+def _reference(was: NumericSummary, layout: BinLayout | None) -> NumericDistribution | None:
+    """The reference without error: exactly where it had few values, else at its bins' edges."""
+    if was.exact is not None and was.exact.count:
+        return was.exact.distribution()
+    if layout is not None and layout.hash in was.bins:
+        return was.bins[layout.hash].distribution(layout, was.moments)
+    return _finest(was, layout)
+
+
+def _finest(was: NumericSummary, layout: BinLayout | None) -> NumericDistribution | None:
+    """The reference as a function that is known everywhere, if there is one."""
+    if was.exact is not None and was.exact.count:
+        return was.exact.distribution()
+    if was.quantiles is not None and was.quantiles.count:
+        return was.quantiles.distribution()
+    if layout is not None and layout.hash in was.bins:
+        return was.bins[layout.hash].distribution(layout, was.moments)
+    if was.histogram is not None and was.histogram.count:
+        return was.histogram.distribution(was.moments)
+    return None
+
+
+def _aligned(
+    left: ExponentialHistogram, right: ExponentialHistogram
+) -> tuple[ExponentialHistogram, ExponentialHistogram]:
+    """Both at their common scale, with the same buckets."""
+    left, right = left.copy(), right.copy()
+    left.downscale(right.scale)
+    right.downscale(left.scale)
+    for mine, theirs in ((left, right), (right, left)):
+        mine.positive = mine.positive.plus(_emptied(theirs.positive))
+        mine.negative = mine.negative.plus(_emptied(theirs.negative))
+    return left, right
+
+
+def _emptied(buckets: Buckets) -> Buckets:
+    return Buckets(buckets.offset, np.zeros_like(buckets.counts))
+
+
+def _is_coarse(buckets: NumericDistribution, was: NumericSummary, layout: BinLayout | None) -> bool:
+    """Whether much of the reference lies in one bucket, spread over several values.
+
+    A large offset does that (1,000 ± 5 beside a single 0.01): all buckets are spent on the orders of magnitude between.
+    """
+    shares = _shares(buckets)
+    large = np.flatnonzero(shares > COARSE_BUCKET).tolist()
+    finer = _reference(was, layout) if large else None
+    if finer is None:
+        return False
+    finer_shares = _shares(finer)
+    for bucket in large:
+        low = buckets.points[bucket - 1] if bucket else -np.inf
+        inside = (finer.points > low) & (finer.points <= buckets.points[bucket])
+        frequent_value = float(finer_shares[inside].max(initial=0.0))
+        if shares[bucket] - frequent_value > COARSE_BUCKET:
+            return True
+    return False
+
+
+def _shares(distribution: NumericDistribution) -> FloatArray:
+    """Of the values up to each point and above the one before."""
+    shares = distribution.cumulative / distribution.total
+    shares[1:] -= shares[:-1].copy()
+    return shares
+
+
+def _projected(
+    was: NumericSummary, parts: list[NumericDistribution], now: NumericSummary, layout: BinLayout | None
+) -> tuple[NumericDistribution, NumericDistribution] | None:
+    """The parts of a window together, at the points of the reference."""
+    reference = _finest(was, None) if layout is None else _reference(was, layout)
+    if reference is None:
+        return None
+    total = sum(part.total for part in parts)
+    points = reference.points if layout is None else layout.edges
+    at_or_below = np.zeros(len(points))
+    for part in parts:
+        at_or_below += part.cdf(points) * part.total
+    current = NumericDistribution(
+        points,
+        np.rint(at_or_below).astype(np.int64),
+        total,
+        now.moments.minimum,
+        now.moments.maximum,
+        is_step=False,
+        # Of independent parts, as the rank errors of merged sketches.
+        rank_error=math.hypot(*(part.rank_error * part.total for part in parts)) / total,
+    )
+    return reference, current

@@ -1,0 +1,52 @@
+"""A fixed stream of windows, drifting halfway: every detector's scores, to the digit."""
+
+import numpy as np
+import pytest
+from drift_samples import numeric_baseline, numeric_window
+from scipy import stats
+
+from otel_ml.drift import BUILTIN_DETECTORS, benjamini_hochberg, create, distributions
+
+GOLDEN_RATIO = (np.sqrt(5) - 1) / 2
+
+
+def evenly_drawn(start, n):
+    """Normal values without a random generator, whose streams may change with a version."""
+    return stats.norm.ppf((np.arange(start, start + n) * GOLDEN_RATIO + 0.25) % 1)
+
+
+GOLDEN = {
+    "psi": [0.0, 0.0, 0.0001, 0.0, 0.021, 0.0849, 0.1948, 0.3378],
+    "ks": [0.0015, 0.0012, 0.0015, 0.0015, 0.0603, 0.1192, 0.1788, 0.236],
+    "jensen_shannon": [0.0024, 0.0025, 0.004, 0.0029, 0.0615, 0.1232, 0.1856, 0.2429],
+    "wasserstein": [0.0021, 0.0022, 0.0028, 0.0027, 0.1474, 0.2964, 0.448, 0.5892],
+    "hellinger": [0.002, 0.0021, 0.0033, 0.0024, 0.0512, 0.1028, 0.1553, 0.2038],
+}
+
+
+def scores():
+    baseline, layout = numeric_baseline(evenly_drawn(1, 10_000))
+    detectors = [create(name) for name in BUILTIN_DETECTORS if name != "chi_squared"]
+    found = {detector.name: [] for detector in detectors}
+    p_values = []
+    for window in range(8):
+        values = evenly_drawn(20_000 + 1_000 * window, 1_000) + (0.0 if window < 4 else 0.15 * (window - 3))
+        pair = distributions(baseline, numeric_window(bins=values, layout=layout), layout)
+        for detector in detectors:
+            found[detector.name].append(detector.compare(*pair).score)
+        p_values.append(detectors[0].compare(*pair).p_value)
+    return found, p_values
+
+
+def test_the_scores_of_a_known_stream():
+    """Nobody changes a number that users compare with last month's by accident."""
+    found, _ = scores()
+
+    assert {name: pytest.approx(values, abs=5e-5) for name, values in found.items()} == GOLDEN
+
+
+def test_drift_is_discovered_from_the_window_it_starts_in():
+    """Four quiet windows, then four significant ones."""
+    _, p_values = scores()
+
+    assert [q < 0.05 for q in benjamini_hochberg(p_values)] == [False] * 4 + [True] * 4
