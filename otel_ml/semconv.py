@@ -29,6 +29,10 @@ PREDICTION_NAME: Final = "ml.prediction.name"
 PREDICTION_LABEL: Final = "ml.prediction.label"
 PREDICTION_ID: Final = "ml.prediction.id"
 ROW_INDEX: Final = "ml.inference.row.index"
+INFERENCE_FEATURES: Final = "ml.inference.features"
+"""Map of column to value, in opt-in events only."""
+INFERENCE_PREDICTION: Final = "ml.inference.prediction"
+INFERENCE_SCORE: Final = "ml.inference.score"
 BASELINE_ID: Final = "ml.baseline.id"
 HTTP_ROUTE: Final = "http.route"
 OTHER_LABEL: Final = "_OTHER"
@@ -54,6 +58,11 @@ WINDOW_START: Final = "ml.window.start"
 WINDOW_END: Final = "ml.window.end"
 WINDOW_ROWS: Final = "ml.window.rows"
 DROP_REASON: Final = "ml.drop.reason"
+PROCESSOR_SIGNAL: Final = "ml.processor.signal"
+"""What the processor counts: "traces", "metrics" or "logs"."""
+PROCESSOR_EXPORTER: Final = "ml.processor.exporter"
+PROCESSOR_OUTCOME: Final = "ml.processor.outcome"
+PROCESSOR_TASK: Final = "ml.processor.task"
 
 # --- events ----------------------------------------------------------------------------------------------------------
 
@@ -107,6 +116,9 @@ FEATURE_UNSEEN_CATEGORY_RATIO: Final = Metric(
 FEATURE_TYPE_MISMATCH_RATIO: Final = Metric(
     "ml.feature.type_mismatch.ratio", "1", "Share of rows in which the feature was of another kind.", "gauge"
 )
+FEATURE_INFINITE_RATIO: Final = Metric(
+    "ml.feature.infinite.ratio", "1", "Share of rows in which the feature was infinite.", "gauge"
+)
 MODEL_DRIFT_SHARE: Final = Metric(
     "ml.model.drift.share", "1", "Share of the model's features that drifted in the window.", "gauge"
 )
@@ -143,3 +155,39 @@ PROCESSOR_SNAPSHOTS_MISSING: Final = Metric(
     "ml.processor.snapshots.missing", "{snapshot}", "Gaps in producers' sequences: lost on the way here.", "counter"
 )
 PROCESSOR_ROWS: Final = Metric("ml.processor.rows", "{row}", "Rows merged, by model.", "counter")
+PROCESSOR_CONSUMED: Final = Metric(
+    "ml.processor.consumed", "{item}", "Items taken out of the stream because they were snapshots.", "counter"
+)
+PROCESSOR_PENDING: Final = Metric(
+    "ml.processor.pending", "{item}", "Received items that wait for a backend, by signal and exporter.", "gauge"
+)
+PROCESSOR_QUEUE_SIZE: Final = Metric("ml.processor.queue.size", "By", "Bytes that wait for a backend.", "gauge")
+PROCESSOR_REFUSED: Final = Metric(
+    "ml.processor.refused", "{request}", "Requests not taken over, by signal and reason.", "counter"
+)
+PROCESSOR_RETRIES: Final = Metric(
+    "ml.processor.retries", "{request}", "Attempts that a backend did not take but may take later.", "counter"
+)
+PROCESSOR_RESULTS: Final = Metric(
+    "ml.processor.results", "{item}", "Points and events of our own, by signal, exporter and outcome.", "counter"
+)
+PROCESSOR_WINDOWS: Final = Metric("ml.processor.windows", "{window}", "Windows closed, by outcome.", "counter")
+PROCESSOR_FEATURES_DROPPED: Final = Metric(
+    "ml.processor.features.dropped", "{feature}", "Columns of snapshots that were not merged, by reason.", "counter"
+)
+PROCESSOR_PRODUCERS_FORGOTTEN: Final = Metric(
+    "ml.processor.producers.forgotten", "{producer}", "Processes forgotten because there were too many.", "counter"
+)
+PROCESSOR_ERRORS: Final = Metric(
+    "ml.processor.errors", "{error}", "Failures of our own that were caught, by task.", "counter"
+)
+
+
+def of_prediction(metric: Metric) -> Metric:
+    """The same ratio of a prediction or score instead of a feature."""
+    return Metric(
+        metric.name.replace("ml.feature.", "ml.prediction."),
+        metric.unit,
+        metric.description.replace("the feature", "the prediction"),
+        metric.instrument,
+    )

@@ -1,0 +1,1 @@
+"""The service: OTLP in, drift and alerts out, everything else passed on."""

@@ -1,0 +1,235 @@
+"""The configuration file: its schema, and everything that can be wrong with it, found at once.
+
+The schema is that of an OpenTelemetry Collector. A component is declared under its kind by an id, `type` or
+`type/name`, and works once a pipeline under `service` names it. Every component's settings stand beside its code.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import Field
+
+from collector_processor import yaml_source
+from collector_processor.component import Signal
+from collector_processor.errors import InvalidConfigurationError, Problem
+from collector_processor.exporters.otlp import OtlpExporterSettings, OtlpGrpcSettings, OtlpHttpSettings
+from collector_processor.processors.drift import DriftSettings
+from collector_processor.receivers.otlp_grpc import OtlpReceiverSettings
+from collector_processor.settings import Duration, PositiveDuration, Settings
+from collector_processor.store.sqlite import StoreSettings
+from collector_processor.validation import SettingsT, did_you_mean, validate
+from otel_ml.baseline import Baseline
+from otel_ml.drift import registry
+from otel_ml.drift.detector import DriftDetector
+from otel_ml.errors import BaselineError, ConfigurationError
+from otel_ml.sketch.feature import ModelKey
+
+RECEIVERS: Final[Mapping[str, type[OtlpReceiverSettings]]] = {"otlp": OtlpReceiverSettings}
+PROCESSORS: Final[Mapping[str, type[DriftSettings]]] = {"drift": DriftSettings}
+EXPORTERS: Final[Mapping[str, type[OtlpExporterSettings]]] = {
+    "otlp_grpc": OtlpGrpcSettings,
+    "otlp_http": OtlpHttpSettings,
+    # As Collectors up to 0.150 call them.
+    "otlp": OtlpGrpcSettings,
+    "otlphttp": OtlpHttpSettings,
+}
+_TOP_LEVEL: Final = ("receivers", "processors", "exporters", "store", "service")
+
+
+class PipelineSettings(Settings):
+    """The way of one signal through the service, by the ids of components."""
+
+    receivers: tuple[str, ...] = Field(default=(), strict=False)
+    processors: tuple[str, ...] = Field(default=(), strict=False)
+    exporters: tuple[str, ...] = Field(default=(), strict=False)
+
+
+class TelemetrySettings(Settings):
+    """What the service says about itself.
+
+    Attributes:
+        interval: How often its own metrics leave through the metrics pipeline; 0 sends none.
+        resource: Attributes of the resource in everything that is made here.
+    """
+
+    interval: Duration = 30.0
+    resource: Mapping[str, str] = Field(default_factory=dict)
+
+
+class ServiceSettings(Settings):
+    """The wiring.
+
+    Attributes:
+        shutdown_timeout: How long to go on sending what waits after SIGTERM.
+    """
+
+    pipelines: Mapping[str, PipelineSettings]
+    telemetry: TelemetrySettings = TelemetrySettings()
+    shutdown_timeout: PositiveDuration = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration without problems, and the files it names, read."""
+
+    receivers: Mapping[str, OtlpReceiverSettings]
+    exporters: Mapping[str, OtlpExporterSettings]
+    drift: DriftSettings | None
+    baselines: Sequence[Baseline]
+    detectors: Mapping[str, DriftDetector]
+    store: StoreSettings
+    pipelines: Mapping[Signal, PipelineSettings]
+    telemetry: TelemetrySettings
+    shutdown_timeout_s: float
+
+
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Configuration:
+    """The configuration in a file.
+
+    Raises:
+        InvalidConfigurationError: Holds every problem there is, not just the first.
+    """
+    raw, problems = yaml_source.read(path, environment)
+    problems += [
+        Problem((key,), f"unknown setting (valid settings: {', '.join(_TOP_LEVEL)}){did_you_mean(key, _TOP_LEVEL)}")
+        for key in raw
+        if key not in _TOP_LEVEL
+    ]
+    receivers = _components("receivers", RECEIVERS, raw, problems)
+    processors = _components("processors", PROCESSORS, raw, problems)
+    exporters = _components("exporters", EXPORTERS, raw, problems)
+    store = validate(StoreSettings, raw.get("store"), ("store",), problems)
+    service = validate(ServiceSettings, raw.get("service"), ("service",), problems)
+    if service is not None:
+        declared = {kind: _mapping(raw.get(kind)) for kind in ("receivers", "processors", "exporters")}
+        problems += _wiring_problems(service.pipelines, declared)
+    drift_id, drift = next(((name, found) for name, found in processors.items() if found), ("drift", None))
+    baselines: list[Baseline] = []
+    detectors: dict[str, DriftDetector] = {}
+    if drift is not None:
+        baselines = _baselines(drift, ("processors", drift_id), problems)
+        detectors = _detectors(drift, ("processors", drift_id), problems)
+    if problems or store is None or service is None:
+        raise InvalidConfigurationError(problems)
+    return Configuration(
+        receivers={name: found for name, found in receivers.items() if found},
+        exporters={name: found for name, found in exporters.items() if found},
+        drift=drift,
+        baselines=baselines,
+        detectors=detectors,
+        store=store,
+        pipelines={Signal(name): pipeline for name, pipeline in service.pipelines.items()},
+        telemetry=service.telemetry,
+        shutdown_timeout_s=service.shutdown_timeout,
+    )
+
+
+def _components(
+    kind: str, types: Mapping[str, type[SettingsT]], raw: Mapping[str, Any], problems: list[Problem]
+) -> dict[str, SettingsT | None]:
+    declared = raw.get(kind)
+    if declared is not None and not isinstance(declared, dict):
+        problems.append(Problem((kind,), f"{declared!r} is not valid (a mapping from ids to settings)"))
+    found: dict[str, SettingsT | None] = {}
+    for name, settings in _mapping(declared).items():
+        model = types.get(name.partition("/")[0])
+        if model is None:
+            valid = f"(valid types: {', '.join(types)}, each also as type/name)"
+            problems.append(Problem((kind, name), f"unknown type {valid}{did_you_mean(name, types)}"))
+        else:
+            found[name] = validate(model, settings, (kind, name), problems)
+    return found
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _wiring_problems(
+    pipelines: Mapping[str, PipelineSettings], declared: Mapping[str, Mapping[str, Any]]
+) -> Iterable[Problem]:
+    path = ("service", "pipelines")
+    signals = [signal.value for signal in Signal]
+    if not pipelines:
+        yield Problem(path, f"is empty (at least one of {', '.join(signals)})")
+    for name, pipeline in pipelines.items():
+        if name not in signals:
+            what = "one pipeline for each signal" if name.partition("/")[0] in signals else "unknown signal"
+            yield Problem((*path, name), f"{what} (valid names: {', '.join(signals)}){did_you_mean(name, signals)}")
+            continue
+        yield from _reference_problems((*path, name), pipeline, declared)
+        # The metrics pipeline may be there for results alone.
+        if not pipeline.receivers and not (name == "metrics" and _uses_drift(pipelines)):
+            yield Problem((*path, name, "receivers"), "is empty (at least one receiver)")
+        if not pipeline.exporters and not pipeline.processors:
+            yield Problem((*path, name, "exporters"), "is empty (at least one exporter)")
+        if name != "logs" and pipeline.processors:
+            yield Problem(
+                (*path, name, "processors"), f"{list(pipeline.processors)} work on logs (processors in pipeline 'logs')"
+            )
+        if len(pipeline.processors) > 1:
+            yield Problem((*path, name, "processors"), f"{list(pipeline.processors)} are too many (one processor)")
+    if _uses_drift(pipelines):
+        for name, what in (("metrics", "gauges"), ("logs", "alerts")):
+            if name not in pipelines or not pipelines[name].exporters:
+                yield Problem((*path, name, "exporters"), f"is empty (an exporter for the {what} of 'drift')")
+    for kind, ids in declared.items():
+        used = {name for pipeline in pipelines.values() for name in getattr(pipeline, kind)}
+        for name in ids:
+            if name not in used:
+                yield Problem((kind, name), "is not used (name it in service::pipelines, or remove it)")
+
+
+def _reference_problems(
+    path: tuple[str, ...], pipeline: PipelineSettings, declared: Mapping[str, Mapping[str, Any]]
+) -> Iterable[Problem]:
+    for kind, ids in declared.items():
+        names: tuple[str, ...] = getattr(pipeline, kind)
+        for name in dict.fromkeys(names):
+            if name not in ids:
+                valid = f"(declared {kind}: {', '.join(ids) or 'none'})"
+                yield Problem((*path, kind), f"{name!r} is not declared {valid}{did_you_mean(name, ids)}")
+            if names.count(name) > 1:
+                yield Problem((*path, kind), f"{name!r} stands there twice (each once)")
+
+
+def _uses_drift(pipelines: Mapping[str, PipelineSettings]) -> bool:
+    return any(name.partition("/")[0] == "drift" for pipeline in pipelines.values() for name in pipeline.processors)
+
+
+def _baselines(drift: DriftSettings, path: tuple[str, ...], problems: list[Problem]) -> list[Baseline]:
+    """The baselines, and as problems those that cannot be read or claim a model that another one has."""
+    found: dict[ModelKey, tuple[str, Baseline]] = {}
+    for position, file in enumerate(drift.baselines):
+        where = (*path, "baselines", str(position))
+        try:
+            baseline = Baseline.load(file)
+        except BaselineError as error:
+            problems.append(Problem(where, str(error)))
+            continue
+        if baseline.model in found:
+            model = " ".join(part for part in baseline.model if part)
+            other = found[baseline.model][0]
+            problems.append(Problem(where, f"{file!r} is of model {model!r}, as is {other!r} (one for each version)"))
+        found[baseline.model] = (file, baseline)
+    return [baseline for _, baseline in found.values()]
+
+
+def _detectors(drift: DriftSettings, path: tuple[str, ...], problems: list[Problem]) -> dict[str, DriftDetector]:
+    found: dict[str, DriftDetector] = {}
+    for name, settings in drift.detectors.items():
+        try:
+            found[name] = registry.create(name, settings, path="::".join((*path, "detectors")))
+        except ConfigurationError as error:  # noqa: PERF203 - every problem is wanted
+            problems.append(Problem((), str(error)))
+    for kind, name in drift.decide_by:
+        if name not in drift.detectors:
+            valid = f"(configured detectors: {', '.join(drift.detectors) or 'none'})"
+            hint = did_you_mean(name, drift.detectors)
+            problems.append(Problem((*path, "decide_by", kind), f"{name!r} is not configured {valid}{hint}"))
+    return found

@@ -1,0 +1,202 @@
+"""When a result is worth someone's attention.
+
+A check breaches in a window when the effect is big AND it is significant after correcting for the number of columns.
+It fires when that was so in k of the last m windows, and it resolves when the effect stayed below an off-threshold,
+lower than the one it fired at, for some windows in a row. Between the two nothing changes, so that a score that
+hovers around the threshold does not flap. Windows without enough rows say nothing either way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Final, NamedTuple
+
+from pydantic import Field, model_validator
+
+from collector_processor.processors.evaluation import Check, FeatureEvaluation, WindowEvaluation
+from collector_processor.settings import Settings
+from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
+
+
+class AlertSettings(Settings):
+    """When alerts fire and resolve.
+
+    Attributes:
+        alpha: Share of false alarms among the breaches of a window that is put up with (Benjamini-Hochberg).
+        breaches: Windows that must breach (k) …
+        windows: … of the latest so many (m).
+        clear_ratio: The off-threshold as a share of the threshold.
+        clear_windows: Windows in a row below the off-threshold that resolve.
+    """
+
+    alpha: float = Field(default=0.01, gt=0, lt=1)
+    breaches: int = Field(default=2, ge=1, le=100)
+    windows: int = Field(default=3, ge=1, le=100)
+    clear_ratio: float = Field(default=0.75, gt=0, le=1)
+    clear_windows: int = Field(default=2, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _can_fire(self) -> AlertSettings:
+        if self.breaches > self.windows:
+            raise ValueError(
+                f"breaches: {self.breaches} of {self.windows} windows are more than there are (at most {self.windows})"
+            )
+        return self
+
+
+class AlertState(Enum):
+    """Where an alert stands; values are those of the metric ml.alert.state."""
+
+    QUIET = 0
+    PENDING = 1
+    FIRING = 2
+
+
+class AlertKey(NamedTuple):
+    """What an alert is about."""
+
+    model: ModelKey
+    feature: FeatureKey
+    check: str
+
+
+@dataclass(slots=True)
+class Alert:
+    """One alert's memory.
+
+    Attributes:
+        recent: For each of the last m windows whether it breached, latest last.
+        clear: Windows in a row below the off-threshold.
+        since_unix_nano: End of the window in which it came into its state.
+    """
+
+    state: AlertState = AlertState.QUIET
+    recent: list[bool] = field(default_factory=list)
+    clear: int = 0
+    since_unix_nano: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An alert began or ceased to fire.
+
+    Attributes:
+        state: FIRING, or QUIET when it resolved.
+        reason: One sentence with everything the decision rests on.
+    """
+
+    key: AlertKey
+    state: AlertState
+    check: Check
+    feature: FeatureEvaluation
+    window: WindowEvaluation
+    reason: str
+
+
+# Alerts remembered at once.
+_LIMIT: Final = 100_000
+
+
+class AlertBook:
+    """All alerts that ever left QUIET.
+
+    Attributes:
+        alerts: By what they are about.
+    """
+
+    def __init__(self, settings: AlertSettings) -> None:
+        self._settings = settings
+        self.alerts: dict[AlertKey, Alert] = {}
+
+    def observe(self, window: WindowEvaluation) -> list[Transition]:
+        """Take a window's results in, and return which alerts now fire or have resolved."""
+        transitions = []
+        for feature in window.features:
+            for check in feature.checks:
+                key = AlertKey(window.model, feature.key, check.name)
+                transition = self._observe(key, check, feature, window)
+                if transition is not None:
+                    transitions.append(transition)
+        return transitions
+
+    def state(self, key: AlertKey) -> AlertState:
+        """Where an alert stands."""
+        alert = self.alerts.get(key)
+        return alert.state if alert else AlertState.QUIET
+
+    def encode(self) -> dict[str, bytes]:
+        """The alerts, to be kept."""
+        return {
+            json.dumps([*key.model, key.feature.role.value, key.feature.name, key.check]): json.dumps(
+                {**asdict(alert), "state": alert.state.value}
+            ).encode()
+            for key, alert in self.alerts.items()
+        }
+
+    def restore(self, kept: Mapping[str, bytes]) -> None:
+        """Remember what `encode` gave."""
+        for text, value in kept.items():
+            name, version, role, feature, check = json.loads(text)
+            fields = json.loads(value)
+            key = AlertKey(ModelKey(name, version), FeatureKey(FeatureRole(role), feature), check)
+            self.alerts[key] = Alert(**{**fields, "state": AlertState(fields["state"])})
+
+    def _observe(
+        self, key: AlertKey, check: Check, feature: FeatureEvaluation, window: WindowEvaluation
+    ) -> Transition | None:
+        settings = self._settings
+        breached = check.is_big and check.is_significant(settings.alpha)
+        alert = self.alerts.get(key)
+        if alert is None:
+            if not breached or not self._has_room():
+                return None
+            alert = self.alerts[key] = Alert()
+        alert.recent = [*alert.recent, breached][-settings.windows :]
+        alert.clear = alert.clear + 1 if check.score < settings.clear_ratio * check.threshold else 0
+        before, after = alert.state, self._next_state(alert)
+        if before is after:
+            return None
+        alert.state = after
+        alert.since_unix_nano = window.end_unix_nano
+        if AlertState.FIRING not in (before, after):
+            return None
+        if after is AlertState.QUIET:
+            alert.recent.clear()
+        return Transition(key, after, check, feature, window, self._reason(alert, check, feature, window))
+
+    def _has_room(self) -> bool:
+        """Whether one more alert can be remembered, if need be by forgetting those that are quiet."""
+        if len(self.alerts) >= _LIMIT:
+            self.alerts = {key: alert for key, alert in self.alerts.items() if alert.state is not AlertState.QUIET}
+        return len(self.alerts) < _LIMIT
+
+    def _next_state(self, alert: Alert) -> AlertState:
+        settings = self._settings
+        if alert.state is AlertState.FIRING:
+            return AlertState.QUIET if alert.clear >= settings.clear_windows else AlertState.FIRING
+        breaches = sum(alert.recent)
+        if breaches >= settings.breaches:
+            return AlertState.FIRING
+        return AlertState.PENDING if breaches else AlertState.QUIET
+
+    def _reason(self, alert: Alert, check: Check, feature: FeatureEvaluation, window: WindowEvaluation) -> str:
+        settings = self._settings
+        if alert.state is AlertState.FIRING:
+            sign, bound = ">", check.threshold
+            windows = f"{sum(alert.recent)} of {settings.windows} windows"
+        else:
+            sign, bound = "<", settings.clear_ratio * check.threshold
+            windows = f"{alert.clear} windows in a row"
+        tested = check.q_value is not None
+        significance = f"q={check.q_value:.2g} over {check.family} columns" if tested else "no test"
+        return (
+            f"{check.label} {_number(check.score)} {sign} {_number(bound)}, {significance}, n={feature.n_current},"
+            f" {windows}, baseline {window.baseline_id or 'none'}"
+        )
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"

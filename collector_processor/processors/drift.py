@@ -1,0 +1,255 @@
+"""The `drift` processor: takes snapshots out of the stream and gives drift, data quality and alerts back.
+
+Requests go on first and snapshots are merged after: if there is no room further down, the client sends everything
+again, and nothing was counted yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from pydantic import Field
+
+from collector_processor.component import Consumer, Event, Request, Results, Store
+from collector_processor.processors import checkpoint, report
+from collector_processor.processors.alerts import AlertBook, AlertSettings
+from collector_processor.processors.deduplication import Admission, Deduplicator
+from collector_processor.processors.evaluation import (
+    DecisionSettings,
+    Evaluator,
+    QualitySettings,
+    WindowEvaluation,
+)
+from collector_processor.processors.reference import References
+from collector_processor.processors.windows import Outcome, Window, WindowSettings, WindowStore
+from collector_processor.self_telemetry import SelfTelemetry
+from collector_processor.settings import Duration
+from otel_ml import semconv
+from otel_ml.baseline import Baseline
+from otel_ml.drift.detector import DriftDetector
+from otel_ml.drift.registry import BUILTIN_DETECTORS
+from otel_ml.sketch.feature import ModelKey
+from otel_ml.sketch.snapshot import Snapshot
+
+_log = logging.getLogger(__name__)
+
+# How often to look for windows whose time has come by the clock alone.
+_TICK_S: Final = 0.25
+# Gauges are repeated while they are news: for this many windows after the last one.
+_REPEATED_WINDOWS: Final = 3
+
+
+def _all_detectors() -> dict[str, dict[str, object]]:
+    return {name: {} for name in BUILTIN_DETECTORS}
+
+
+class DriftSettings(WindowSettings):
+    """A `drift` processor.
+
+    Attributes:
+        baselines: Files that `otel-ml baseline build` wrote.
+        detectors: Settings by detector; all of ours with their defaults when absent.
+        min_rows: Values below which nothing is concluded from a window.
+        repeat: How often the gauges of the latest window are sent again, for backends that forget a gauge after a few
+            minutes; 0 sends them once.
+        forward_snapshots: Leave the snapshots in what is passed through.
+    """
+
+    baselines: tuple[str, ...] = Field(default=(), strict=False)
+    detectors: Mapping[str, Mapping[str, object] | None] = Field(default_factory=_all_detectors)
+    decide_by: DecisionSettings = DecisionSettings()
+    quality: QualitySettings = QualitySettings()
+    min_rows: int = Field(default=200, ge=1)
+    alerts: AlertSettings = AlertSettings()
+    repeat: Duration = 60.0
+    forward_snapshots: bool = False
+
+
+class DriftProcessor:
+    """Merges snapshots, closes windows, evaluates them and reports.
+
+    Args:
+        following: Takes what passes through.
+        results: Takes gauges and events.
+        checkpoint_interval_s: How often to write what a restart should find; None keeps nothing and evaluates the open
+            windows before it stops.
+    """
+
+    def __init__(
+        self,
+        settings: DriftSettings,
+        baselines: Iterable[Baseline],
+        detectors: Mapping[str, DriftDetector],
+        *,
+        following: Consumer[Request],
+        results: Consumer[Results],
+        store: Store,
+        telemetry: SelfTelemetry,
+        checkpoint_interval_s: float | None = None,
+    ) -> None:
+        self._settings = settings
+        self._following = following
+        self._results = results
+        self._store = store
+        self._telemetry = telemetry
+        self._checkpoint_interval_s = checkpoint_interval_s
+        self._windows = WindowStore(settings)
+        self._deduplicator = Deduplicator(settings.limits.producers)
+        self._alerts = AlertBook(settings.alerts)
+        references = References(baselines)
+        self._evaluator = Evaluator(references, detectors, settings.decide_by, settings.quality, settings.min_rows)
+        # A thread of its own: detectors take milliseconds a window, in which the event loop should answer.
+        self._thread = ThreadPoolExecutor(1, "evaluation")
+        self._tasks: list[asyncio.Task[None]] = []
+        self._window_due = asyncio.Event()
+        self._closing = asyncio.Lock()
+        self._latest: dict[ModelKey, tuple[float, Sequence[report.Measurement]]] = {}
+        self._missing = 0
+        self._forgotten = 0
+
+    async def start(self) -> None:
+        """Remember what was kept, and begin to close windows."""
+        try:
+            checkpoint.restore(self._store, self._windows, self._deduplicator, self._alerts)
+        except Exception as error:
+            # Of another version, perhaps: better to begin anew than not at all.
+            self._telemetry.failed("restore", error)
+        self._run("close_windows", self._close_windows)
+        if self._settings.repeat:
+            self._run("repeat", self._repeat)
+        if self._checkpoint_interval_s:
+            self._run("checkpoint", self._checkpoint)
+
+    async def shutdown(self, timeout_s: float) -> None:  # noqa: ARG002 - evaluating takes milliseconds a window
+        """Evaluate what is complete, and keep the rest, or evaluate it too where nothing is kept."""
+        try:
+            # Holding the lock, no task is cut off between taking a window out and reporting it.
+            async with self._closing:
+                for task in self._tasks:
+                    task.cancel()
+                keeps = self._checkpoint_interval_s is not None
+                await self._conclude(self._windows.close_due() if keeps else self._windows.close_all())
+                await self._write()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        except Exception as error:
+            self._telemetry.failed("shutdown", error)
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def consume(self, request: Request) -> None:
+        """Pass the request on, and merge the snapshots that were found in it."""
+        if request.items:
+            await self._following.consume(request)
+        for snapshot in request.snapshots:
+            try:
+                outcome = self._merge(snapshot)
+            except Exception as error:
+                self._telemetry.failed("merge", error)
+                outcome = "failed"
+            self._telemetry.count(semconv.PROCESSOR_SNAPSHOTS, processor_outcome=outcome)
+        if request.snapshots:
+            self._window_due.set()
+
+    def _merge(self, snapshot: Snapshot) -> str:
+        admission = self._deduplicator.admit(snapshot.producer_id, snapshot.sequence)
+        self._telemetry.count(semconv.PROCESSOR_SNAPSHOTS_MISSING, self._deduplicator.missing - self._missing)
+        self._missing = self._deduplicator.missing
+        self._telemetry.count(semconv.PROCESSOR_PRODUCERS_FORGOTTEN, self._deduplicator.forgotten - self._forgotten)
+        self._forgotten = self._deduplicator.forgotten
+        if admission is not Admission.NEW:
+            return str(admission.value)
+        outcome = self._windows.merge(snapshot)
+        for reason, number in self._windows.features_dropped.items():
+            self._telemetry.count(semconv.PROCESSOR_FEATURES_DROPPED, number, drop_reason=reason)
+        self._windows.features_dropped.clear()
+        if outcome is Outcome.MERGED:
+            self._telemetry.count(
+                semconv.PROCESSOR_ROWS,
+                snapshot.rows,
+                model_name=snapshot.model.name,
+                model_version=snapshot.model.version,
+            )
+        return outcome.value
+
+    async def _close_windows(self) -> None:
+        while True:
+            self._window_due.clear()
+            async with self._closing:
+                due = self._windows.close_due()
+                await self._conclude(due)
+                if due and self._checkpoint_interval_s is not None:
+                    # Or a crash would bring back a window that is already concluded.
+                    await self._write()
+            try:
+                await asyncio.wait_for(self._window_due.wait(), _TICK_S)
+            except (TimeoutError, asyncio.TimeoutError):
+                continue
+
+    async def _conclude(self, windows: Iterable[Window]) -> None:
+        """Evaluate windows one after the other and report each; one that fails does not hold up the next."""
+        for window in windows:
+            try:
+                loop = asyncio.get_running_loop()
+                evaluation = await loop.run_in_executor(self._thread, self._evaluator.evaluate, window)
+                await self._report(evaluation)
+            except Exception as error:  # noqa: PERF203 - one window must not cost the others
+                self._telemetry.failed("evaluate", error)
+                self._telemetry.count(semconv.PROCESSOR_WINDOWS, processor_outcome="failed")
+
+    async def _report(self, evaluation: WindowEvaluation) -> None:
+        self._telemetry.count(semconv.PROCESSOR_WINDOWS, processor_outcome=evaluation.outcome)
+        self._say_why_not(evaluation)
+        now = time.time_ns()
+        events: list[Event] = []
+        for transition in self._alerts.observe(evaluation):
+            found = report.events(transition, now)
+            _log.info("%s", found[0].body)
+            events.extend(found)
+        gauges = report.measurements(evaluation, self._settings.alerts.alpha)
+        self._latest[evaluation.model] = (time.monotonic(), gauges)
+        alerts = {key: alert for key, alert in self._alerts.alerts.items() if key.model == evaluation.model}
+        gauges = [*gauges, *report.alert_measurements(alerts)]
+        await self._results.consume(Results(report.points(gauges, now), events))
+        await self._store.write({}, [report.history_entry(evaluation)])
+
+    def _say_why_not(self, evaluation: WindowEvaluation) -> None:
+        model = " ".join(part for part in evaluation.model if part)
+        if evaluation.outcome == "no_baseline":
+            self._telemetry.say_once(
+                f"no_baseline:{model}", "model %s has no baseline: no drift, only data quality without reference", model
+            )
+        elif evaluation.outcome == "insufficient_rows":
+            self._telemetry.say_once(
+                f"insufficient_rows:{model}",
+                "model %s: %d rows in a window, nothing is concluded from fewer than %d (processors::drift::min_rows)",
+                model,
+                evaluation.rows,
+                self._settings.min_rows,
+            )
+
+    async def _repeat(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.repeat)
+            oldest = time.monotonic() - max(_REPEATED_WINDOWS * self._settings.window, self._settings.repeat)
+            self._latest = {model: latest for model, latest in self._latest.items() if latest[0] >= oldest}
+            gauges = [gauge for _, latest in self._latest.values() for gauge in latest]
+            alerts = {key: alert for key, alert in self._alerts.alerts.items() if key.model in self._latest}
+            gauges += report.alert_measurements(alerts)
+            if gauges:
+                await self._results.consume(Results(report.points(gauges, time.time_ns())))
+
+    async def _checkpoint(self) -> None:
+        while True:
+            await asyncio.sleep(self._checkpoint_interval_s or 0.0)
+            async with self._closing:
+                await self._write()
+
+    async def _write(self) -> None:
+        await self._store.write(checkpoint.sections(self._windows, self._deduplicator, self._alerts))
+
+    def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(self._telemetry.guard(name, work)))

@@ -1,0 +1,233 @@
+"""Tumbling windows of event time, one series for each model and version, bounded in every direction.
+
+A snapshot belongs to the window in which its interval starts. A window closes when the watermark passes its end: the
+latest interval end seen for that model, plus the time that has passed since it was seen, less the lateness. So a
+stream that falls silent still closes its windows, a replay of last year's traffic runs at its own speed, and a
+producer whose clock runs ahead moves nobody else's watermark by more than is allowed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from pydantic import Field
+
+from collector_processor.settings import Duration, PositiveDuration, Settings
+from otel_ml.errors import IncompatibleSketchError
+from otel_ml.sketch.feature import FeatureKey, FeatureKind, ModelKey
+from otel_ml.sketch.snapshot import Snapshot
+from otel_ml.sketch.summary import FeatureSummary
+
+_SECOND = 1_000_000_000
+
+
+class Outcome(Enum):
+    """What became of a snapshot that was new."""
+
+    MERGED = "merged"
+    LATE = "late"
+    """Its window is closed."""
+    FUTURE = "future"
+    """It claims a time that lies too far ahead of the clock."""
+    TOO_MANY_MODELS = "too_many_models"
+    TOO_MANY_WINDOWS = "too_many_windows"
+
+
+class LimitSettings(Settings):
+    """Bounds on memory; what lies beyond is counted and not merged.
+
+    Attributes:
+        models: Models, each version for itself.
+        features: Columns of a model.
+        open_windows: Windows of one model that wait for their end.
+        producers: Processes whose sequence numbers are remembered.
+    """
+
+    models: int = Field(default=200, ge=1)
+    features: int = Field(default=2000, ge=1)
+    open_windows: int = Field(default=48, ge=1)
+    producers: int = Field(default=10_000, ge=1)
+
+
+class WindowSettings(Settings):
+    """When windows begin and end.
+
+    Attributes:
+        window: Length; windows begin at multiples of it since 1970, UTC.
+        lateness: How long after its end a window still takes snapshots in.
+        max_future: How far a producer's clock may run ahead of ours.
+    """
+
+    window: PositiveDuration = 300.0
+    lateness: Duration = 30.0
+    max_future: Duration = 600.0
+    limits: LimitSettings = LimitSettings()
+
+
+@dataclass(slots=True)
+class Window:
+    """What one model did between two points in time.
+
+    Attributes:
+        parts: Summaries by column and by the kind of value that was found there: replicas may read a column
+            differently, and adding up must not depend on which came first.
+        is_partial: Closed before its time, because the service stops.
+    """
+
+    model: ModelKey
+    start_unix_nano: int
+    end_unix_nano: int
+    rows: int = 0
+    dropped_rows: int = 0
+    snapshots: int = 0
+    parts: dict[tuple[FeatureKey, FeatureKind], FeatureSummary] = field(default_factory=dict)
+    is_partial: bool = False
+
+
+@dataclass(slots=True)
+class Stream:
+    """The open windows of one model, and how far its time has come.
+
+    Attributes:
+        latest_end_unix_nano: The latest interval end seen.
+        closed_until_unix_nano: Where the last closed window ended.
+        heard_s: When something was last merged, on the monotonic clock.
+    """
+
+    latest_end_unix_nano: int
+    closed_until_unix_nano: int
+    heard_s: float
+    windows: dict[int, Window] = field(default_factory=dict)
+
+
+class WindowStore:
+    """Merges snapshots into windows and gives windows back once they are complete. Used from the event loop only.
+
+    Attributes:
+        features_dropped: Columns that were not merged, by reason, since the counter was last emptied.
+        streams: By model.
+    """
+
+    def __init__(
+        self,
+        settings: WindowSettings,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._length = round(settings.window * _SECOND)
+        self._lateness = round(settings.lateness * _SECOND)
+        self._max_future = round(settings.max_future * _SECOND)
+        self._limits = settings.limits
+        self._clock = clock
+        self._wall_clock_ns = wall_clock_ns
+        self.streams: dict[ModelKey, Stream] = {}
+        self.features_dropped: Counter[str] = Counter()
+
+    def merge(self, snapshot: Snapshot) -> Outcome:
+        """Add a snapshot that was not added before to its window."""
+        if snapshot.end_time_unix_nano > self._wall_clock_ns() + self._max_future:
+            return Outcome.FUTURE
+        stream = self.streams.get(snapshot.model)
+        start = snapshot.start_time_unix_nano - snapshot.start_time_unix_nano % self._length
+        if stream is None:
+            if not self._make_room():
+                return Outcome.TOO_MANY_MODELS
+            stream = Stream(snapshot.start_time_unix_nano, 0, self._clock())
+            self.streams[snapshot.model] = stream
+        window = stream.windows.get(start)
+        if window is None:
+            end = start + self._length
+            if end <= stream.closed_until_unix_nano or end <= self._watermark(stream):
+                return Outcome.LATE
+            if len(stream.windows) >= self._limits.open_windows:
+                return Outcome.TOO_MANY_WINDOWS
+            window = stream.windows[start] = Window(snapshot.model, start, end)
+        self._add(window, snapshot)
+        # Time does not run backwards when an older snapshot comes: only what is ahead of the watermark moves it.
+        elapsed = round((self._clock() - stream.heard_s) * _SECOND)
+        stream.latest_end_unix_nano = max(stream.latest_end_unix_nano + elapsed, snapshot.end_time_unix_nano)
+        stream.heard_s = self._clock()
+        return Outcome.MERGED
+
+    def close_due(self) -> list[Window]:
+        """The windows that the watermark has passed, oldest first; the store no longer has them."""
+        due = [
+            (stream, window)
+            for stream in self.streams.values()
+            for watermark in (self._watermark(stream),)
+            for window in stream.windows.values()
+            if window.end_unix_nano <= watermark
+        ]
+        return list(self._close(due))
+
+    def close_all(self) -> list[Window]:
+        """All open windows; those whose time had not come are marked as partial."""
+        due = self.close_due()
+        rest = [(stream, window) for stream in self.streams.values() for window in stream.windows.values()]
+        for _, window in rest:
+            window.is_partial = True
+        return due + list(self._close(rest))
+
+    def restore_stream(self, model: ModelKey, latest_end_unix_nano: int, closed_until_unix_nano: int) -> None:
+        """Put back how far a model's time had come; the time in between did not pass for it."""
+        self.streams[model] = Stream(latest_end_unix_nano, closed_until_unix_nano, self._clock())
+
+    def restore_window(
+        self,
+        model: ModelKey,
+        start_unix_nano: int,
+        end_unix_nano: int,
+        *,
+        parts: Iterable[FeatureSummary] = (),
+        rows: int = 0,
+        dropped_rows: int = 0,
+        snapshots: int = 0,
+    ) -> None:
+        """Put back an open window, or add to one that was put back; of another length, it keeps its own bounds."""
+        windows = self.streams[model].windows
+        window = windows.setdefault(start_unix_nano, Window(model, start_unix_nano, end_unix_nano))
+        window.rows += rows
+        window.dropped_rows += dropped_rows
+        window.snapshots += snapshots
+        window.parts.update({(part.key, part.kind): part for part in parts})
+
+    def _watermark(self, stream: Stream) -> int:
+        elapsed = round((self._clock() - stream.heard_s) * _SECOND)
+        return stream.latest_end_unix_nano + elapsed - self._lateness
+
+    def _close(self, due: list[tuple[Stream, Window]]) -> Iterator[Window]:
+        for stream, window in sorted(due, key=lambda pair: pair[1].end_unix_nano):
+            del stream.windows[window.start_unix_nano]
+            stream.closed_until_unix_nano = max(stream.closed_until_unix_nano, window.end_unix_nano)
+            yield window
+
+    def _make_room(self) -> bool:
+        """Whether there is room for one more model, if need be by forgetting the one that was silent longest."""
+        if len(self.streams) < self._limits.models:
+            return True
+        idle = [(stream.heard_s, model) for model, stream in self.streams.items() if not stream.windows]
+        if not idle:
+            return False
+        del self.streams[min(idle)[1]]
+        return True
+
+    def _add(self, window: Window, snapshot: Snapshot) -> None:
+        window.rows += snapshot.rows
+        window.dropped_rows += snapshot.dropped_rows
+        window.snapshots += 1
+        for summary in snapshot.features:
+            part = window.parts.get((summary.key, summary.kind))
+            if part is not None:
+                try:
+                    part.merge(summary)
+                except IncompatibleSketchError:
+                    self.features_dropped["incompatible"] += 1
+            elif len(window.parts) < self._limits.features:
+                # The summary was decoded for us alone, so the window may grow in it.
+                window.parts[summary.key, summary.kind] = summary
+            else:
+                self.features_dropped["too_many_features"] += 1

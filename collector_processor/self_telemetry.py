@@ -1,0 +1,128 @@
+"""What the service counts about itself.
+
+For each signal and each exporter of its pipeline, at any time:
+
+    received = forwarded + dropped + consumed + pending
+
+where `dropped` without an exporter (a corrupt snapshot) belongs to every exporter. What is made here is counted
+apart, as results, so that it cannot hide a loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from collector_processor.component import AttributeValue, Consumer, Point, Results
+from otel_ml import semconv
+from otel_ml.semconv import Metric
+
+_log = logging.getLogger(__name__)
+
+Attributes = tuple[tuple[str, AttributeValue], ...]
+Gauges = Callable[[], Iterable[tuple[Metric, float, Mapping[str, AttributeValue]]]]
+
+_RESTART_DELAY_S = 1.0
+# Of one metric; further ones share a series, for names come from whoever sends.
+_SERIES_LIMIT = 1000
+_SAID_LIMIT = 1000
+
+
+class SelfTelemetry:
+    """Counters and gauges of the service. Used from the event loop only."""
+
+    def __init__(self) -> None:
+        self._start_time_unix_nano = time.time_ns()
+        self._sums: dict[Metric, dict[Attributes, int]] = {}
+        self._gauges: list[Gauges] = []
+        self._said: set[str] = set()
+
+    def count(self, metric: Metric, amount: int = 1, /, **attributes: AttributeValue) -> None:
+        """Add to a sum; keywords name attributes by the constants of `semconv`, in lower case."""
+        if amount:
+            sums = self._sums.setdefault(metric, {})
+            key = tuple(sorted((getattr(semconv, name.upper()), value) for name, value in attributes.items()))
+            if key not in sums and len(sums) >= _SERIES_LIMIT:
+                key = tuple((name, semconv.OTHER_LABEL) for name, _ in key)
+            sums[key] = sums.get(key, 0) + amount
+
+    def total(self, metric: Metric, /, **attributes: AttributeValue) -> int:
+        """The sum over all series that carry these attributes."""
+        wanted = {(getattr(semconv, name.upper()), value) for name, value in attributes.items()}
+        return sum(value for key, value in self._sums.get(metric, {}).items() if wanted <= set(key))
+
+    def observe(self, gauges: Gauges) -> None:
+        """Ask `gauges` for values whenever points are taken."""
+        self._gauges.append(gauges)
+
+    def points(self) -> list[Point]:
+        """Everything counted and observed, now."""
+        now = time.time_ns()
+        sums = [
+            Point(metric, value, now, dict(key), self._start_time_unix_nano)
+            for metric, series in self._sums.items()
+            for key, value in series.items()
+        ]
+        gauges = [
+            Point(metric, value, now, attributes) for observe in self._gauges for metric, value, attributes in observe()
+        ]
+        return sums + gauges
+
+    def failed(self, task: str, error: BaseException) -> None:
+        """Count a failure of our own; the first of its kind is logged with its traceback, the rest only counted."""
+        self.count(semconv.PROCESSOR_ERRORS, processor_task=task)
+        self.say_once(f"{task}:{type(error).__name__}", "%s failed; later failures are only counted", task, error=error)
+
+    def say_once(self, key: str, message: str, *values: object, error: BaseException | None = None) -> None:
+        """Log a warning unless something with this key was logged before."""
+        if key not in self._said and len(self._said) < _SAID_LIMIT:
+            self._said.add(key)
+            _log.warning(message, *values, exc_info=error)
+
+    async def guard(self, task: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` until it returns by itself; if it raises, count that and run it again."""
+        while True:
+            try:
+                return await work()
+            except Exception as error:  # noqa: PERF203 - trying again is what the loop is for
+                self.failed(task, error)
+                await asyncio.sleep(_RESTART_DELAY_S)
+
+
+class SelfTelemetryExport:
+    """Sends what was counted to a consumer, every so often and once more at the end.
+
+    Args:
+        interval_s: 0 sends nothing.
+    """
+
+    def __init__(self, telemetry: SelfTelemetry, consumer: Consumer[Results], interval_s: float) -> None:
+        self._telemetry = telemetry
+        self._consumer = consumer
+        self._interval_s = interval_s
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Send from now on."""
+        if self._interval_s:
+            self._task = asyncio.create_task(self._telemetry.guard("self_telemetry", self._run))
+
+    async def shutdown(self, timeout_s: float) -> None:  # noqa: ARG002 - one send into a queue takes no time
+        """Send a last time."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            await self._send()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_s)
+            await self._send()
+
+    async def _send(self) -> None:
+        try:
+            await self._consumer.consume(Results(points=self._telemetry.points()))
+        except Exception as error:
+            self._telemetry.failed("self_telemetry", error)

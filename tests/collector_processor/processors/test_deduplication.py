@@ -1,0 +1,91 @@
+"""Every snapshot counts once."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector_processor.processors.deduplication import REORDER, SPAN, Admission, Deduplicator
+
+PRODUCER = b"p" * 16
+
+
+def test_a_second_delivery_is_a_duplicate():
+    """OTLP delivers at least once."""
+    deduplicator = Deduplicator(10)
+    deduplicator.admit(PRODUCER, 1)
+
+    assert deduplicator.admit(PRODUCER, 1) is Admission.DUPLICATE
+
+
+def test_the_same_number_of_another_producer_is_new():
+    """Each process numbers its own snapshots."""
+    deduplicator = Deduplicator(10)
+    deduplicator.admit(PRODUCER, 1)
+
+    assert deduplicator.admit(b"q" * 16, 1) is Admission.NEW
+
+
+@given(st.lists(st.integers(1, 60), max_size=200))
+def test_each_number_is_admitted_exactly_once_in_any_order(deliveries):
+    """Reordering and repetition change nothing, as long as they stay within memory."""
+    deduplicator = Deduplicator(10)
+
+    admitted = [number for number in deliveries if deduplicator.admit(PRODUCER, number) is Admission.NEW]
+
+    assert sorted(admitted) == sorted(set(deliveries))
+
+
+@given(st.lists(st.integers(1, 3 * SPAN), max_size=100))
+def test_restored_marks_decide_as_the_kept_ones(deliveries):
+    """A restart neither repeats nor loses a snapshot."""
+    before = Deduplicator(10)
+    for number in deliveries:
+        before.admit(PRODUCER, number)
+    after = Deduplicator(10)
+    after.restore(before.encode())
+
+    probes = range(1, 3 * SPAN, 97)
+
+    assert [after.admit(PRODUCER, n) for n in probes] == [before.admit(PRODUCER, n) for n in probes]
+
+
+def test_what_nobody_remembers_is_not_merged():
+    """Merging twice would be worse than losing one."""
+    deduplicator = Deduplicator(10)
+    deduplicator.admit(PRODUCER, 1)
+    deduplicator.admit(PRODUCER, SPAN + 2)
+
+    assert deduplicator.admit(PRODUCER, 2) is Admission.TOO_OLD
+
+
+def test_a_gap_counts_as_missing_once_later_ones_went_past_it():
+    """A retry may come a few places late; after that a number is lost."""
+    deduplicator = Deduplicator(10)
+    for number in (1, 2, 4, 5):
+        deduplicator.admit(PRODUCER, number)
+    assert deduplicator.missing == 0
+
+    for number in range(6, 3 + REORDER + 1):
+        deduplicator.admit(PRODUCER, number)
+
+    assert deduplicator.missing == 1
+
+
+@given(st.sets(st.integers(1, 200), min_size=1))
+def test_missing_numbers_are_those_between_the_first_and_the_reorder_horizon(numbers):
+    """Whatever the jumps, each lost number counts once."""
+    deduplicator = Deduplicator(10)
+    for number in sorted(numbers):
+        deduplicator.admit(PRODUCER, number)
+
+    horizon = max(numbers) - REORDER
+    assert deduplicator.missing == len(set(range(min(numbers), horizon + 1)) - numbers)
+
+
+def test_the_producer_that_was_silent_longest_is_forgotten_first():
+    """Memory is bounded, whoever connects."""
+    deduplicator = Deduplicator(2)
+    for producer in (b"a" * 16, b"b" * 16, b"a" * 16, b"c" * 16):
+        deduplicator.admit(producer, 1)
+
+    assert deduplicator.forgotten == 1
+    assert deduplicator.admit(b"a" * 16, 1) is Admission.DUPLICATE

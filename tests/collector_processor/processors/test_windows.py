@@ -1,0 +1,199 @@
+"""Which window a snapshot belongs to, when it closes, and what it holds then."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from processor_samples import MINUTE, MODEL, SECOND, START, Producer, categorical, numeric
+
+from collector_processor.processors.deduplication import Admission, Deduplicator
+from collector_processor.processors.windows import LimitSettings, Outcome, WindowSettings, WindowStore
+from otel_ml.sketch.feature import FeatureKey, FeatureKind, FeatureRole, ModelKey
+
+AMOUNT = (FeatureKey(FeatureRole.FEATURE, "amount"), FeatureKind.NUMERIC)
+FIVE_MINUTES = 5 * MINUTE
+
+
+class Clock:
+    """A monotonic clock that stands still unless told."""
+
+    def __init__(self):
+        self.now_s = 1000.0
+
+    def __call__(self):
+        return self.now_s
+
+
+def store(clock=None, *, wall_clock_ns=lambda: START + 10 * 365 * 86_400 * SECOND, **settings):
+    return WindowStore(WindowSettings(**settings), clock or Clock(), wall_clock_ns)
+
+
+def test_a_snapshot_belongs_to_the_window_in_which_its_interval_starts():
+    """Windows begin at multiples of their length since 1970."""
+    windows = store(window="5m")
+    windows.merge(Producer().snapshot(start=START + FIVE_MINUTES - 1, length=MINUTE))
+
+    (window,) = windows.close_all()
+
+    assert (window.start_unix_nano, window.end_unix_nano) == (START, START + FIVE_MINUTES)
+
+
+def test_a_window_closes_once_event_time_passes_its_end_and_the_lateness():
+    """Until then, replicas that lag may still report."""
+    windows, producer = store(window="5m", lateness="30s"), Producer()
+    windows.merge(producer.snapshot(start=START, length=FIVE_MINUTES))
+    windows.merge(producer.snapshot(start=START + FIVE_MINUTES, length=29 * SECOND))
+    assert windows.close_due() == []
+
+    windows.merge(producer.snapshot(start=START + FIVE_MINUTES, length=30 * SECOND))
+
+    assert [window.start_unix_nano for window in windows.close_due()] == [START]
+
+
+def test_a_silent_stream_closes_its_windows_by_the_clock():
+    """The last window before a night must not wait for the morning."""
+    clock = Clock()
+    windows = store(clock, window="5m", lateness="30s")
+    windows.merge(Producer().snapshot(start=START, length=MINUTE))
+    clock.now_s += 4 * 60 + 29
+    assert windows.close_due() == []
+
+    clock.now_s += 1
+
+    assert len(windows.close_due()) == 1
+
+
+def test_a_late_snapshot_is_told_apart_and_not_merged():
+    """What was reported stays as it was reported."""
+    windows, producer = store(window="5m", lateness="0s"), Producer()
+    windows.merge(producer.snapshot(start=START + FIVE_MINUTES))
+    windows.close_due()
+
+    assert windows.merge(producer.snapshot(start=START)) is Outcome.LATE
+
+
+def test_a_snapshot_within_lateness_joins_its_window():
+    """Reordering within the lateness changes nothing."""
+    windows, producer = store(window="5m", lateness="2m"), Producer()
+    windows.merge(producer.snapshot(numeric("amount", [1.0]), start=START + FIVE_MINUTES))
+    outcome = windows.merge(producer.snapshot(numeric("amount", [2.0]), start=START))
+
+    assert outcome is Outcome.MERGED
+    assert [window.rows for window in windows.close_all()] == [1, 1]
+
+
+def test_a_clock_that_runs_ahead_moves_nobody_elses_time():
+    """One broken clock would otherwise make every other replica late."""
+    windows = store(window="5m", max_future="10m", wall_clock_ns=lambda: START)
+
+    outcome = windows.merge(Producer().snapshot(start=START + 3600 * SECOND))
+
+    assert outcome is Outcome.FUTURE
+    assert windows.streams == {}
+
+
+def test_versions_have_windows_of_their_own():
+    """A new version is another model."""
+    windows = store()
+    windows.merge(Producer(model=ModelKey("fraud", "3")).snapshot())
+    windows.merge(Producer(model=ModelKey("fraud", "4")).snapshot())
+
+    assert sorted(window.model.version for window in windows.close_all()) == ["3", "4"]
+
+
+def test_kinds_of_one_column_are_kept_apart():
+    """Which replica came first must not decide how a column is read."""
+    windows, producer = store(), Producer()
+    windows.merge(producer.snapshot(numeric("amount", [1.0, 2.0])))
+    windows.merge(producer.snapshot(categorical("amount", {"one": 3})))
+
+    (window,) = windows.close_all()
+
+    assert {kind: part.counters.rows for (_, kind), part in window.parts.items()} == {
+        FeatureKind.NUMERIC: 2,
+        FeatureKind.CATEGORICAL: 3,
+    }
+
+
+def test_windows_closed_at_the_end_are_marked_as_partial():
+    """A result on half a window should say so."""
+    windows, producer = store(window="5m", lateness="0s"), Producer()
+    windows.merge(producer.snapshot(start=START))
+    windows.merge(producer.snapshot(start=START + FIVE_MINUTES))
+
+    assert [window.is_partial for window in windows.close_all()] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"models": 1}, Outcome.TOO_MANY_MODELS),
+        ({"open_windows": 1}, Outcome.TOO_MANY_WINDOWS),
+    ],
+)
+def test_what_lies_beyond_a_limit_is_told_by_reason(limits, expected):
+    """Memory is bounded, whoever sends."""
+    windows = store(lateness="1h", limits=LimitSettings(**limits))
+    windows.merge(Producer().snapshot(start=START))
+    model = ModelKey("other") if "models" in limits else MODEL
+
+    outcome = windows.merge(Producer(model=model).snapshot(start=START + FIVE_MINUTES))
+
+    assert outcome is expected
+
+
+def test_a_model_without_open_windows_makes_room_for_another():
+    """Last year's versions do not keep today's out."""
+    windows = store(lateness="0s", limits=LimitSettings(models=1))
+    windows.merge(Producer().snapshot(start=START, length=FIVE_MINUTES))
+    windows.close_due()
+
+    assert windows.merge(Producer(model=ModelKey("other")).snapshot()) is Outcome.MERGED
+
+
+def test_columns_beyond_the_limit_are_counted():
+    """The columns that were there first stay, the rows count all the same."""
+    windows = store(limits=LimitSettings(features=2))
+    windows.merge(Producer().snapshot(*(numeric(f"f{index}", [1.0]) for index in range(5))))
+
+    (window,) = windows.close_all()
+
+    assert windows.features_dropped == {"too_many_features": 3}
+    assert (len(window.parts), window.rows) == (2, 1)
+
+
+batches = st.lists(
+    st.tuples(st.integers(0, 2), st.lists(st.integers(-50, 50), min_size=1, max_size=30), st.integers(0, 3)),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(batches=batches, data=st.data())
+def test_any_order_and_repetition_gives_what_one_process_would_have_seen(batches, data):
+    """Several replicas behind an unreliable network know together what one replica would have known."""
+    producers = [Producer(producer_id=bytes([index]) * 16) for index in range(3)]
+    snapshots = [
+        lambda index=index, values=values, missing=missing, sequence=sequence: Producer(
+            producers[index].producer_id, sequence=sequence
+        ).snapshot(numeric("amount", values, missing=missing), categorical("sign", {str(v > 0): 1 for v in values}))
+        for sequence, (index, values, missing) in enumerate(batches)
+    ]
+    deliveries = data.draw(st.permutations(range(len(snapshots))))
+    repeated = data.draw(st.lists(st.sampled_from(range(len(snapshots))), max_size=6))
+    windows, deduplicator = store(), Deduplicator(10)
+    for delivery in [*deliveries, *repeated]:
+        # Built anew, as if decoded anew: a window grows in the first summary it is given.
+        snapshot = snapshots[delivery]()
+        if deduplicator.admit(snapshot.producer_id, snapshot.sequence) is Admission.NEW:
+            windows.merge(snapshot)
+
+    (window,) = windows.close_all()
+
+    everything = sorted(value for _, values, _ in batches for value in values)
+    amount = window.parts[AMOUNT]
+    assert window.rows == len(everything) + sum(missing for _, _, missing in batches)
+    assert amount.counters.missing == sum(missing for _, _, missing in batches)
+    assert amount.content.moments.count == len(everything)
+    assert (amount.content.moments.minimum, amount.content.moments.maximum) == (everything[0], everything[-1])
+    in_sketches = sum(sketch.count for sketch in (amount.content.exact, amount.content.quantiles) if sketch is not None)
+    assert in_sketches == len(everything)

@@ -1,0 +1,151 @@
+"""What is found in a request, and what is left of it."""
+
+import base64
+
+import pytest
+from processor_samples import (
+    Producer,
+    categorical,
+    logs_request,
+    metrics_request,
+    numeric,
+    snapshot_record,
+    text_record,
+    traces_request,
+)
+
+from collector_processor.component import Signal
+from collector_processor.errors import UndecodableRequestError
+from collector_processor.receivers import decode
+from otel_ml.sketch import codec
+
+
+def sample():
+    return Producer().snapshot(numeric("amount", range(300)), categorical("country", {"DE": 200, "FR": 100}))
+
+
+# Field 999, length-delimited, "new": what a later version of OTLP may put into any message.
+UNKNOWN_FIELD = b"\xba\x3e\x03new"
+
+
+def test_a_request_without_snapshots_keeps_its_very_bytes():
+    """What is not for us is not even written again, so that nothing about it can change."""
+    body = logs_request(text_record(), text_record("other")).SerializeToString() + UNKNOWN_FIELD
+
+    logs = decode.read_logs(body, take=True)
+
+    assert logs.body is body
+    assert (logs.received, logs.remaining, list(logs.snapshots)) == (2, 2, [])
+
+
+def test_snapshots_are_taken_out_and_the_rest_stays_in_order():
+    """Sketch bytes do not reach a backend, everything beside them does."""
+    snapshot = sample()
+    request = logs_request(text_record("a"), snapshot_record(snapshot), text_record("b"))
+
+    logs = decode.read_logs(request.SerializeToString(), take=True)
+
+    assert logs.body == logs_request(text_record("a"), text_record("b")).SerializeToString()
+    assert (logs.received, logs.remaining) == (3, 2)
+    assert [found.sequence for found in logs.snapshots] == [snapshot.sequence]
+
+
+def test_fields_of_later_versions_survive_taking_snapshots_out():
+    """A newer sender's data passes through an older processor."""
+    body = logs_request(snapshot_record(sample()), text_record()).SerializeToString() + UNKNOWN_FIELD
+
+    logs = decode.read_logs(body, take=True)
+
+    assert logs.body == logs_request(text_record()).SerializeToString() + UNKNOWN_FIELD
+
+
+def test_scopes_and_resources_without_records_are_dropped_only_if_snapshots_emptied_them():
+    """No empty shells are sent on, and nothing else is."""
+    body = logs_request(snapshot_record(sample())).SerializeToString()
+
+    logs = decode.read_logs(body, take=True)
+
+    assert logs.body == b""
+    assert logs.remaining == 0
+
+
+def test_snapshots_can_stay_in_the_request():
+    """With forward_snapshots another processor down the road sees them too."""
+    body = logs_request(snapshot_record(sample()), text_record()).SerializeToString()
+
+    logs = decode.read_logs(body, take=False)
+
+    assert logs.body is body
+    assert (logs.remaining, len(logs.snapshots)) == (2, 1)
+
+
+def test_a_snapshot_may_be_named_by_attribute_and_hold_base64():
+    """Collectors and older SDKs turn event names into attributes, and bytes into base64."""
+    snapshot = sample()
+    payload = codec.encode(snapshot)
+    record = snapshot_record(snapshot)
+    record.event_name = ""
+    record.attributes.add(key="event.name").value.string_value = "ml.sketch.snapshot"
+    for attribute in record.attributes:
+        if attribute.key == "ml.sketch.payload":
+            attribute.value.string_value = base64.b64encode(payload).decode()
+
+    logs = decode.read_logs(logs_request(record).SerializeToString(), take=True)
+
+    assert [found.rows for found in logs.snapshots] == [300]
+
+
+def test_a_snapshot_may_stand_in_the_body():
+    """Some pipelines move the payload from the attributes to the body."""
+    snapshot = sample()
+    payload = codec.encode(snapshot)
+    record = snapshot_record(snapshot)
+    del record.attributes[1]
+    record.body.bytes_value = payload
+
+    logs = decode.read_logs(logs_request(record).SerializeToString(), take=True)
+
+    assert len(logs.snapshots) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"checksum": 7}, "wrong_checksum"),
+        ({"checksum": None}, "missing_checksum"),
+        ({"payload": b"garbage"}, "corrupt"),
+        ({"payload": None}, "missing_payload"),
+        ({"payload": "no base64!"}, "missing_payload"),
+        ({"encoding": "otel_ml.v9.Snapshot"}, "unknown_encoding"),
+    ],
+)
+def test_an_unreadable_snapshot_is_rejected_by_reason_and_the_rest_is_kept(changes, reason):
+    """One broken producer costs nobody else anything."""
+    good = sample()
+    request = logs_request(snapshot_record(good), snapshot_record(sample(), **changes), text_record())
+
+    logs = decode.read_logs(request.SerializeToString(), take=True)
+
+    assert logs.rejected == {reason: 1}
+    assert len(logs.snapshots) == 1
+    assert logs.body == logs_request(text_record()).SerializeToString()
+
+
+def test_every_signal_is_counted_in_its_own_items():
+    """Spans, data points, log records."""
+    counts = {
+        Signal.TRACES: traces_request(spans=4),
+        Signal.METRICS: metrics_request(points=5),
+        Signal.LOGS: logs_request(text_record()),
+    }
+
+    counted = {signal: decode.count_items(signal, request.SerializeToString()) for signal, request in counts.items()}
+
+    assert counted == {Signal.TRACES: 4, Signal.METRICS: 5, Signal.LOGS: 1}
+
+
+@pytest.mark.parametrize("signal", Signal)
+def test_bytes_that_are_no_request_are_undecodable(signal):
+    """They will not get better by being sent again."""
+    with pytest.raises(UndecodableRequestError, match="not a valid Export"):
+        decode.count_items(signal, b"\xff\xff\xff")

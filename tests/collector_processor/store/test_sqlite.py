@@ -1,0 +1,99 @@
+"""What outlives the process."""
+
+import sqlite3
+
+import pytest
+
+from collector_processor.component import HistoryEntry
+from collector_processor.errors import StartError
+from collector_processor.store.sqlite import SqliteStore, StoreSettings
+
+
+def store_at(path):
+    return SqliteStore(StoreSettings(path=str(path)))
+
+
+def entry(start=0, **changes):
+    fields = {"model": "fraud", "version": "3", "rows": 5, "baseline_id": "ab12", "results": "{}"}
+    return HistoryEntry(**{**fields, "start_unix_nano": start, "end_unix_nano": start + 10, **changes})
+
+
+async def test_sections_and_history_survive_a_restart(tmp_path):
+    """What was written is there again."""
+    store = store_at(tmp_path / "state.db")
+    await store.start()
+    await store.write({"alerts": {"a": b"1", "b": b"2"}}, [entry(0), entry(10)])
+    await store.shutdown(1.0)
+
+    again = store_at(tmp_path / "state.db")
+    await again.start()
+
+    assert again.read("alerts") == {"a": b"1", "b": b"2"}
+    assert again.history("fraud", "3") == [entry(10), entry(0)]
+    await again.shutdown(1.0)
+
+
+async def test_writing_a_section_replaces_it_and_leaves_the_others():
+    """A checkpoint is what is, not what was."""
+    store = SqliteStore(StoreSettings())
+    await store.start()
+    await store.write({"alerts": {"a": b"1"}, "dedup": {"p": b"3"}})
+
+    await store.write({"alerts": {"b": b"2"}})
+
+    assert store.read("alerts") == {"b": b"2"}
+    assert store.read("dedup") == {"p": b"3"}
+    await store.shutdown(1.0)
+
+
+async def test_a_failed_write_changes_nothing():
+    """All or nothing, also in the middle of a transaction."""
+    store = SqliteStore(StoreSettings())
+    await store.start()
+    await store.write({"alerts": {"a": b"1"}})
+
+    with pytest.raises(sqlite3.Error):
+        await store.write({"alerts": {"b": b"2"}, "dedup": {"p": object()}})
+
+    assert store.read("alerts") == {"a": b"1"}
+    await store.shutdown(1.0)
+
+
+async def test_one_process_owns_a_store(tmp_path):
+    """Two would overwrite each other's windows."""
+    first, second = store_at(tmp_path / "state.db"), store_at(tmp_path / "state.db")
+    await first.start()
+
+    with pytest.raises(StartError, match=r"store::path: '.*state.db' is in use by another processor, process \d+"):
+        await second.start()
+
+    await first.shutdown(1.0)
+    await second.start()
+    await second.shutdown(1.0)
+
+
+@pytest.mark.parametrize("content", [b"something else entirely" * 100, None])
+async def test_a_file_that_is_no_store_of_ours_is_refused(tmp_path, content):
+    """And left as it was."""
+    path = tmp_path / "state.db"
+    if content is None:
+        connection = sqlite3.connect(path)
+        connection.execute("CREATE TABLE theirs (x)")
+        connection.close()
+    else:
+        path.write_bytes(content)
+    before = path.read_bytes()
+
+    store = store_at(path)
+    with pytest.raises(StartError, match=r"store::path: '.*state.db'"):
+        await store.start()
+
+    assert path.read_bytes() == before
+
+
+async def test_a_directory_that_does_not_exist_is_a_clear_error(tmp_path):
+    """Named as the setting it comes from."""
+    store = store_at(tmp_path / "nowhere" / "state.db")
+
+    with pytest.raises(StartError, match=r"store::path: .*No such file or directory"):
+        await store.start()

@@ -1,0 +1,130 @@
+"""The command, as a process of its own."""
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+from otlp_sink import OtlpSink
+from processor_samples import Producer, logs_request, numeric, snapshot_record, text_record
+
+LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "processor.yaml"
+
+
+def configuration(path, backend, *, listen="127.0.0.1:0", store=None):
+    path.write_text(
+        f"""
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "{listen}"}}}}}}}}
+processors: {{drift: {{window: 1h}}}}
+exporters: {{otlp_grpc: {{endpoint: "{backend}"}}}}
+{f'store: {{path: "{store}"}}' if store else ""}
+service:
+  pipelines:
+    metrics: {{exporters: [otlp_grpc]}}
+    logs: {{receivers: [otlp], processors: [drift], exporters: [otlp_grpc]}}
+"""
+    )
+    return path
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "collector_processor", *map(str, arguments)]
+
+
+def run(*arguments):
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60, check=False)
+
+
+@contextlib.contextmanager
+def started(path):
+    """The process and the address that it says it listens on."""
+    process = subprocess.Popen(command("--config", path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        matched = re.fullmatch(r"otel-ml processor: receiving OTLP/gRPC on (127\.0\.0\.1:\d+)\n", line)
+        assert matched, line + process.stderr.read()
+        yield process, matched[1]
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_everything_delivered(tmp_path, number):
+    """What was acknowledged is sent, open windows are evaluated, and the exit code is 0."""
+    request = logs_request(text_record(), snapshot_record(Producer().snapshot(numeric("amount", range(500)))))
+    with (
+        OtlpSink() as sink,
+        started(configuration(tmp_path / "processor.yaml", sink.endpoint)) as (process, address),
+    ):
+        with grpc.insecure_channel(address) as channel:
+            channel.unary_unary(LOGS)(request.SerializeToString(), timeout=10)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=30)
+
+        assert (process.returncode, output, "Traceback" in errors) == (0, "otel-ml processor: stopped\n", False)
+        assert [record.body.string_value for record in sink.log_records()] == ["hello"]
+        assert sink.metrics_named("ml.model.window.rows")[0].gauge.data_points[0].as_int == 500
+        assert sink.metrics_named("ml.processor.rows")[-1].sum.data_points[0].as_int == 500
+
+
+@pytest.mark.slow
+def test_a_second_processor_on_one_store_does_not_start(tmp_path):
+    """Exit 1, with the setting and the owner in the message."""
+    store = tmp_path / "state.db"
+    with started(configuration(tmp_path / "first.yaml", "http://127.0.0.1:1", store=store)) as (process, _):
+        second = run("--config", configuration(tmp_path / "second.yaml", "http://127.0.0.1:1", store=store))
+
+        assert second.returncode == 1
+        assert second.stderr.splitlines()[-1] == (
+            f"store::path: '{store}' is in use by another processor, process {process.pid} (one store for each)"
+        )
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.mark.slow
+def test_a_taken_port_exits_with_one(tmp_path):
+    """And one line that says what to change."""
+    with OtlpSink() as sink:
+        listen = sink.endpoint.removeprefix("http://")
+        finished = run("--config", configuration(tmp_path / "processor.yaml", sink.endpoint, listen=listen))
+
+    assert finished.returncode == 1
+    assert finished.stderr.splitlines()[-1] == (
+        f"receivers::otlp::protocols::grpc::endpoint: cannot listen on '{listen}': Address already in use"
+    )
+
+
+@pytest.mark.slow
+def test_validate_reports_every_problem_and_exits_with_two(tmp_path):
+    """Nothing is started."""
+    path = tmp_path / "processor.yaml"
+    path.write_text("receivers: {otlp: {}}\nexporters: {otlp_grpc: {}}\nprocesors: {}\n")
+
+    finished = run("--config", path, "--validate")
+
+    assert finished.returncode == 2
+    assert finished.stderr.splitlines() == [
+        (
+            "procesors: unknown setting (valid settings: receivers, processors, exporters, store, service);"
+            " did you mean 'processors'?"
+        ),
+        "exporters::otlp_grpc::endpoint: is missing (it has no default)",
+        "service::pipelines: is missing (it has no default)",
+    ]
+
+
+@pytest.mark.slow
+def test_validate_accepts_the_example():
+    """What we ship works."""
+    finished = run("--config", EXAMPLE, "--validate")
+
+    assert (finished.returncode, finished.stdout) == (0, f"{EXAMPLE}: valid\n")

@@ -1,0 +1,487 @@
+"""The whole service in one process, with real gRPC on both sides."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import grpc
+import numpy as np
+import pytest
+import yaml
+from otlp_sink import OtlpSink, attributes
+from processor_samples import (
+    MINUTE,
+    START,
+    Producer,
+    categorical,
+    logs_request,
+    metrics_request,
+    numeric,
+    snapshot_record,
+    text_record,
+    traces_request,
+)
+
+from collector_processor import config
+from collector_processor.component import Signal
+from collector_processor.errors import StartError
+from collector_processor.service import Service
+from otel_ml import semconv
+from otel_ml.baseline import Baseline
+
+SERVICES = {Signal.TRACES: "trace.v1.Trace", Signal.METRICS: "metrics.v1.Metrics", Signal.LOGS: "logs.v1.Logs"}
+COUNTRIES = ["DE", "FR", "ES", "IT"]
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory):
+    """The path of a baseline of three columns and a prediction."""
+    random = np.random.default_rng(1)
+    data = {
+        "amount": random.lognormal(3, 1, 5000),
+        "age": random.normal(40, 10, 5000),
+        "country": random.choice(COUNTRIES, 5000).tolist(),
+        "risk": random.uniform(0, 1, 5000),
+    }
+    path = tmp_path_factory.mktemp("baselines") / "fraud-3.baseline"
+    Baseline.build(data, model="fraud", version="3", predictions="risk").save(path)
+    return path
+
+
+class Traffic:
+    """A model server whose inputs can be made to drift."""
+
+    def __init__(self, seed=2):
+        self._random = np.random.default_rng(seed)
+        self.producer = Producer()
+
+    def window(self, number, rows=1000, *, scale=1.0, missing=0, new_country=0):
+        """One snapshot that fills a window of one minute."""
+        random = self._random
+        counts = dict.fromkeys(COUNTRIES, (rows - new_country) // 4)
+        if new_country:
+            counts["XX"] = new_country
+        return self.producer.snapshot(
+            numeric("amount", scale * random.lognormal(3, 1, rows)),
+            numeric("age", random.normal(40, 10, rows - missing), missing=missing),
+            categorical("country", counts),
+            rows=rows,
+            start=START + number * MINUTE,
+        )
+
+
+class Running:
+    """A service that runs, and a client of it."""
+
+    def __init__(self, service, channel):
+        self.service, self.channel = service, channel
+
+    async def send(self, signal, message):
+        method = f"/opentelemetry.proto.collector.{SERVICES[signal]}Service/Export"
+        return await self.channel.unary_unary(method)(message.SerializeToString(), timeout=10)
+
+    async def snapshots(self, *snapshots):
+        return await self.send(Signal.LOGS, logs_request(*(snapshot_record(snapshot) for snapshot in snapshots)))
+
+    def total(self, metric, **wanted):
+        return self.service.telemetry.total(metric, **wanted)
+
+    def assert_nothing_lost(self):
+        """received = forwarded + dropped + consumed + pending, for each signal and exporter."""
+        for signal in Signal:
+            of = {"processor_signal": signal.value}
+            dropped_by = {
+                name: self.total(semconv.PROCESSOR_DROPPED, **of, processor_exporter=name)
+                for name in self.service.exporters
+            }
+            dropped_here = self.total(semconv.PROCESSOR_DROPPED, **of) - sum(dropped_by.values())
+            for name, exporter in self.service.exporters.items():
+                assert self.total(semconv.PROCESSOR_RECEIVED, **of) == (
+                    self.total(semconv.PROCESSOR_FORWARDED, **of, processor_exporter=name)
+                    + dropped_by[name]
+                    + dropped_here
+                    + self.total(semconv.PROCESSOR_CONSUMED, **of)
+                    + exporter.pending(signal)
+                )
+
+
+@asynccontextmanager
+async def running(tmp_path, sink, baseline=None, *, drift=None, store=None, telemetry="0s", shutdown="5s", **exporter):
+    path = tmp_path / "processor.yaml"
+    backend = {
+        "endpoint": sink.endpoint,
+        "retry_on_failure": {"initial_interval": "20ms", "max_interval": "50ms"},
+        **exporter,
+    }
+    drift = {
+        "window": "1m",
+        "lateness": "0s",
+        "repeat": "0s",
+        "baselines": [str(baseline)] if baseline else [],
+        **(drift or {}),
+    }
+    way = {"receivers": ["otlp"], "exporters": ["otlp_grpc"]}
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}},
+                "processors": {"drift": drift},
+                "exporters": {"otlp_grpc": backend},
+                "store": {"path": str(store)} if store else {},
+                "service": {
+                    "telemetry": {"interval": telemetry},
+                    "shutdown_timeout": shutdown,
+                    "pipelines": {"traces": way, "metrics": way, "logs": {**way, "processors": ["drift"]}},
+                },
+            }
+        )
+    )
+    service = Service(config.load(path, {}))
+    await service.start()
+    try:
+        async with grpc.aio.insecure_channel(str(service.addresses[0])) as channel:
+            yield Running(service, channel)
+    finally:
+        await service.shutdown()
+
+
+async def until(condition, patience_s=20.0):
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "never came true"
+        await asyncio.sleep(0.01)
+
+
+def gauge(sink, name, **wanted):
+    """The values of a gauge in order of arrival, of the points with these attributes."""
+    return [
+        point.as_double if point.HasField("as_double") else point.as_int
+        for metric in sink.metrics_named(name)
+        for point in metric.gauge.data_points
+        if {(key.replace("_", "."), value) for key, value in wanted.items()} <= set(attributes(point).items())
+    ]
+
+
+def alerts(sink):
+    """(feature, alert, state) of every alert event, in order of arrival."""
+    return [
+        (found.get("ml.feature.name"), found["ml.alert.name"], found["ml.alert.state"])
+        for found in map(attributes, sink.log_records("ml.alert"))
+    ]
+
+
+async def test_everything_that_is_not_ours_passes_through_unchanged(tmp_path):
+    """Byte for byte, all three signals."""
+    requests = {
+        Signal.TRACES: traces_request(),
+        Signal.METRICS: metrics_request(),
+        Signal.LOGS: logs_request(text_record()),
+    }
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink) as service:
+            for signal, request in requests.items():
+                await service.send(signal, request)
+            service.assert_nothing_lost()
+
+        assert [*sink.traces, *sink.metrics, *sink.logs] == list(requests.values())
+        service.assert_nothing_lost()
+
+
+async def test_an_incident_fires_on_its_columns_and_resolves_with_the_fix(tmp_path, baseline):
+    """A unit change, nulls and a new category: found, explained, and over when it is over."""
+    traffic = Traffic()
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline) as service:
+            for number in range(3):
+                await service.snapshots(traffic.window(number))
+            for number in range(3, 6):
+                await service.snapshots(traffic.window(number, scale=0.5, missing=300, new_country=200))
+            for number in range(6, 11):
+                await service.snapshots(traffic.window(number))
+            await until(lambda: service.total(semconv.PROCESSOR_WINDOWS) == 11)
+            await until(lambda: len(alerts(sink)) >= 8)
+
+        found = alerts(sink)
+        expected = [("amount", "drift"), ("age", "missing"), ("country", "drift"), ("country", "unseen_category")]
+        assert sorted(found[:4]) == sorted((*alert, "firing") for alert in expected)
+        assert sorted(found[4:]) == sorted((*alert, "resolved") for alert in expected)
+        drifted = [attributes(record) for record in sink.log_records("ml.drift.detected")]
+        assert sorted(event["ml.feature.name"] for event in drifted) == ["amount", "country"]
+        assert all(event["ml.drift.score"] > event["ml.drift.threshold"] for event in drifted)
+        (fired,) = [
+            record
+            for record in sink.log_records("ml.alert")
+            if attributes(record)["ml.alert.name"] == "drift"
+            and attributes(record).get("ml.feature.name") == "amount"
+            and attributes(record)["ml.alert.state"] == "firing"
+        ]
+        assert fired.severity_number == 13
+        reason = attributes(fired)["ml.alert.reason"]
+        assert reason.startswith("PSI ")
+        assert reason.endswith(f"n=1000, 2 of 3 windows, baseline {Baseline.load(baseline).id}")
+
+
+async def test_gauges_carry_model_version_and_feature_on_the_points(tmp_path, baseline):
+    """Few backends keep attributes of the resource."""
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline) as service:
+            await service.snapshots(Traffic().window(0, missing=100))
+            await until(lambda: sink.metrics_named("ml.feature.drift.psi"))
+
+        model = {"ml_model_name": "fraud", "ml_model_version": "3"}
+        assert gauge(sink, "ml.model.window.rows", **model) == [1000]
+        assert gauge(sink, "ml.model.drift.share", **model) == [0.0]
+        assert gauge(sink, "ml.feature.missing.ratio", **model, ml_feature_name="age") == [0.1]
+        assert 0 <= gauge(sink, "ml.feature.drift.psi", **model, ml_feature_name="amount")[0] < 0.1
+        assert len(gauge(sink, "ml.feature.drift.ks", **model)) == 2
+
+
+async def test_predictions_have_metrics_of_their_own(tmp_path, baseline):
+    """A model's output drifts as its inputs do."""
+    from otel_ml.sketch.feature import FeatureRole
+
+    values = np.random.default_rng(3).uniform(0, 0.4, 1000)
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline) as service:
+            prediction = numeric("prediction", values, role=FeatureRole.PREDICTION)
+            await service.snapshots(Producer().snapshot(prediction))
+            await until(lambda: sink.metrics_named("ml.prediction.drift.psi"))
+
+        assert gauge(sink, "ml.prediction.drift.psi", ml_prediction_name="prediction")[0] > 0.2
+        assert gauge(sink, "ml.prediction.missing.ratio", ml_prediction_name="prediction") == [0.0]
+        assert sink.metrics_named("ml.feature.drift.psi") == []
+
+
+async def test_a_column_that_is_no_longer_sent_is_missing(tmp_path, baseline):
+    """The commonest break of a schema is silence."""
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline) as service:
+            values = np.random.default_rng(3).normal(40, 10, 1000)
+            await service.snapshots(Producer().snapshot(numeric("age", values)))
+            await until(lambda: sink.metrics_named("ml.feature.missing.ratio"))
+
+        assert gauge(sink, "ml.feature.missing.ratio", ml_feature_name="amount") == [1.0]
+        assert gauge(sink, "ml.feature.missing.ratio", ml_feature_name="age") == [0.0]
+
+
+async def test_a_column_of_another_kind_is_a_type_mismatch(tmp_path, baseline):
+    """Text where there were numbers."""
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline) as service:
+            await service.snapshots(Producer().snapshot(categorical("amount", {"12,50": 1000})))
+            await until(lambda: sink.metrics_named("ml.feature.type_mismatch.ratio"))
+
+        assert gauge(sink, "ml.feature.type_mismatch.ratio", ml_feature_name="amount") == [1.0]
+
+
+async def test_too_few_rows_give_no_verdict(tmp_path, baseline, caplog):
+    """A score of 50 rows would be noise, and zero would be a lie."""
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline) as service:
+            for number in range(3):
+                await service.snapshots(Traffic().window(number, rows=52, scale=9.0))
+            await until(lambda: len(sink.metrics_named("ml.model.window.rows")) >= 1)
+            await until(lambda: service.total(semconv.PROCESSOR_WINDOWS, processor_outcome="insufficient_rows") >= 1)
+
+        assert sink.metrics_named("ml.feature.drift.psi") == []
+        assert sink.metrics_named("ml.model.drift.share") == []
+        assert alerts(sink) == []
+        said = [record for record in caplog.records if "nothing is concluded from fewer than 200" in record.message]
+        assert len(said) == 1
+
+
+async def test_without_a_baseline_there_is_quality_without_reference(tmp_path, caplog):
+    """Said once, not every window."""
+    traffic = Traffic()
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink) as service:
+            for number in range(3):
+                await service.snapshots(traffic.window(number, missing=100))
+            await until(lambda: service.total(semconv.PROCESSOR_WINDOWS, processor_outcome="no_baseline") == 3)
+
+        assert gauge(sink, "ml.feature.missing.ratio", ml_feature_name="age") == [0.1] * 3
+        assert len([record for record in caplog.records if "has no baseline" in record.message]) == 1
+
+
+async def test_duplicates_and_late_ones_are_counted_and_change_nothing(tmp_path):
+    """Retries, batch splits and slow networks are normal."""
+    traffic = Traffic()
+    first, second = traffic.window(0, rows=400), traffic.window(1, rows=400)
+    late = traffic.window(0, rows=400)
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink) as service:
+            await service.snapshots(first, first)
+            await service.snapshots(first)
+            await until(lambda: service.total(semconv.PROCESSOR_WINDOWS) == 1)
+            await service.snapshots(second, late)
+            await until(lambda: service.total(semconv.PROCESSOR_WINDOWS) == 2)
+
+            outcomes = {
+                outcome: service.total(semconv.PROCESSOR_SNAPSHOTS, processor_outcome=outcome)
+                for outcome in ("merged", "duplicate", "late")
+            }
+            assert outcomes == {"merged": 2, "duplicate": 2, "late": 1}
+            assert service.total(semconv.PROCESSOR_ROWS, model_name="fraud", model_version="3") == 800
+
+        assert gauge(sink, "ml.model.window.rows") == [400, 400]
+        assert sink.log_records("ml.sketch.snapshot") == []
+        service.assert_nothing_lost()
+
+
+async def test_snapshots_are_forwarded_where_configured(tmp_path):
+    """For a second processor down the road."""
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, drift={"forward_snapshots": True}) as service:
+            await service.snapshots(Traffic().window(0))
+            await until(lambda: sink.log_records("ml.sketch.snapshot"))
+
+        service.assert_nothing_lost()
+
+
+async def test_a_dead_backend_makes_the_clients_wait_and_loses_nothing(tmp_path):
+    """Refused with UNAVAILABLE once the queue is full; what was taken arrives when the backend is back."""
+    with OtlpSink() as sink:
+        sink.fail_with(grpc.StatusCode.UNAVAILABLE)
+        async with running(tmp_path, sink, drift={"window": "1h"}, sending_queue={"queue_size": 3}) as service:
+            request = logs_request(text_record(), snapshot_record(Traffic().window(0)))
+            for _ in range(3):
+                await service.send(Signal.LOGS, request)
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await service.send(Signal.LOGS, request)
+            service.assert_nothing_lost()
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+            # The snapshot in the refused request was not merged either: it comes again with the rest.
+            assert service.total(semconv.PROCESSOR_SNAPSHOTS) == 3
+            sink.recover()
+            await until(lambda: len(sink.log_records()) == 3)
+
+        service.assert_nothing_lost()
+
+
+async def test_a_backend_that_never_comes_back_is_counted_at_the_end(tmp_path):
+    """Nothing disappears without a number."""
+    with OtlpSink() as sink:
+        sink.refuse()
+        async with running(tmp_path, sink, shutdown="200ms") as service:
+            await service.send(Signal.TRACES, traces_request(spans=7))
+
+        assert service.total(semconv.PROCESSOR_DROPPED, drop_reason="shutdown") == 7
+        service.assert_nothing_lost()
+
+
+async def test_alerts_marks_and_open_windows_survive_a_restart(tmp_path, baseline):
+    """Half a window before, half after: one window; and what fired goes on firing."""
+    traffic, store = Traffic(), tmp_path / "state.db"
+    open_window = traffic.window(5, rows=600)
+    open_window = type(open_window)(
+        open_window.producer_id,
+        open_window.sequence,
+        open_window.model,
+        open_window.start_time_unix_nano,
+        open_window.end_time_unix_nano - 30_000_000_000,
+        open_window.rows,
+        0,
+        open_window.features,
+    )
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline, store=store) as service:
+            for number in range(3):
+                await service.snapshots(traffic.window(number, scale=0.5))
+            await until(lambda: service.total(semconv.PROCESSOR_WINDOWS) == 3)
+            await service.snapshots(open_window)
+        assert alerts(sink) == [("amount", "drift", "firing")]
+        assert gauge(sink, "ml.model.window.rows") == [1000] * 3
+
+        async with running(tmp_path, sink, baseline, store=store) as service:
+            await service.snapshots(open_window)
+            assert service.total(semconv.PROCESSOR_SNAPSHOTS, processor_outcome="duplicate") == 1
+            await service.snapshots(traffic.window(5, rows=400))
+            for number in (6, 7):
+                await service.snapshots(traffic.window(number))
+            await until(lambda: service.total(semconv.PROCESSOR_WINDOWS) == 3)
+
+        assert gauge(sink, "ml.model.window.rows") == [1000] * 6
+        assert alerts(sink) == [("amount", "drift", "firing"), ("amount", "drift", "resolved")]
+
+
+async def test_without_a_store_open_windows_are_evaluated_at_the_end(tmp_path, baseline):
+    """Or what they hold would be lost."""
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline, drift={"window": "1h"}) as service:
+            await service.snapshots(Traffic().window(0))
+            assert service.total(semconv.PROCESSOR_WINDOWS) == 0
+
+        assert gauge(sink, "ml.model.window.rows") == [1000]
+
+
+async def test_the_service_reports_on_itself(tmp_path):
+    """Cumulative sums with the start of the process, through the same exporters, apart from what passes through."""
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, telemetry="50ms") as service:
+            await service.send(Signal.LOGS, logs_request(text_record(), snapshot_record(Traffic().window(0))))
+            await until(lambda: sink.metrics_named("ml.processor.forwarded"))
+
+        metric = sink.metrics_named("ml.processor.received")[-1]
+        (point,) = metric.sum.data_points
+        assert metric.sum.is_monotonic
+        assert (point.as_int, attributes(point)) == (2, {"ml.processor.signal": "logs"})
+        assert 0 < point.start_time_unix_nano < point.time_unix_nano
+        assert sink.metrics_named("ml.processor.pending")
+        assert "otel-ml-processor" in {resource["service.name"] for resource in sink.resources()}
+        assert service.total(semconv.PROCESSOR_RECEIVED, processor_signal="metrics") == 0
+        service.assert_nothing_lost()
+
+
+async def test_gauges_are_repeated_for_backends_that_forget_them(tmp_path):
+    """A window may be longer than the few minutes after which Prometheus calls a gauge stale."""
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, drift={"repeat": "30ms"}) as service:
+            await service.snapshots(Traffic().window(0))
+
+            await until(lambda: len(gauge(sink, "ml.model.window.rows")) >= 3)
+
+
+async def test_a_failing_evaluation_is_counted_and_the_next_window_is_evaluated(tmp_path, baseline, caplog):
+    """The service never goes down over one model's data."""
+
+    class Broken:
+        name = "broken"
+        threshold = 0.1
+
+        def applies_to(self, distribution):
+            return True
+
+        def compare(self, reference, current):
+            raise RuntimeError("a detector of somebody else")
+
+    traffic = Traffic()
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline) as service:
+            drift = service.service._stages[1][0]
+            drift._evaluator._detectors = {"broken": Broken()}
+            for number in range(2):
+                await service.snapshots(traffic.window(number))
+            await until(lambda: service.total(semconv.PROCESSOR_WINDOWS, processor_outcome="failed") == 2)
+
+            await service.send(Signal.LOGS, logs_request(text_record()))
+            assert service.total(semconv.PROCESSOR_ERRORS, processor_task="evaluate") == 2
+        assert len([record for record in caplog.records if "evaluate failed" in record.message]) == 1
+
+
+async def test_a_port_that_is_taken_stops_the_start_and_leaves_nothing_behind(tmp_path):
+    """The store is free again for the next try."""
+    store = tmp_path / "state.db"
+    with OtlpSink() as sink:
+        path = tmp_path / "taken.yaml"
+        port = sink.endpoint.rpartition(":")[2]
+        path.write_text(
+            f"""
+            receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "127.0.0.1:{port}"}}}}}}}}
+            exporters: {{otlp_grpc: {{endpoint: "{sink.endpoint}"}}}}
+            store: {{path: "{store}"}}
+            service: {{pipelines: {{logs: {{receivers: [otlp], exporters: [otlp_grpc]}}}}}}
+            """
+        )
+        for _ in range(2):
+            with pytest.raises(StartError, match="Address already in use"):
+                await Service(config.load(path, {})).start()
