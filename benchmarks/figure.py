@@ -14,7 +14,7 @@ class Figure:
     Attributes:
         value: As measured, in `unit`.
         goal: What the design asks for.
-        limit: What the machine could do at best, measured in the same run where it can be; None where nothing bounds it.
+        limit: What the machine could do at best, measured in the same run where it can be; None: nothing bounds it.
         better: Which direction is an improvement.
     """
 
@@ -42,7 +42,7 @@ def as_table(figures: Figures) -> str:
     """The same for people: name, value, goal, limit, and whether the goal is met."""
     rows = [("", "measured", "goal", "limit", "")]
     for name, figure in figures.items():
-        limit = "–" if figure.limit is None else _number(figure.limit)
+        limit = "-" if figure.limit is None else _number(figure.limit)
         sign = "≤" if figure.better == "lower" else "≥"
         rows.append(
             (

@@ -30,7 +30,8 @@ def test_importing_the_kernel_loads_no_telemetry():
     """The service and training code use the kernel without OpenTelemetry or gRPC coming along."""
     script = (
         "import sys, otel_ml.sketch, otel_ml.drift, otel_ml.baseline, otel_ml.semconv;"
-        "print([name for name in ('opentelemetry', 'grpc', 'pydantic', 'wrapt', 'pandas', 'pyarrow') if name in sys.modules])"
+        "others = ('opentelemetry', 'grpc', 'pydantic', 'wrapt', 'pandas', 'pyarrow');"
+        "print([name for name in others if name in sys.modules])"
     )
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
