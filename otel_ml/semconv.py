@@ -100,6 +100,12 @@ PREDICTION_VALUE: Final = Metric("ml.prediction.value", "1", "Values of a numeri
 PREDICTION_SCORE: Final = Metric(
     "ml.prediction.score", "1", "Probability or decision value beside a prediction.", "exponential_histogram"
 )
+INFERENCE_EVENTS_DROPPED: Final = Metric(
+    "ml.inference.events.dropped",
+    "{event}",
+    "Rows that were summarised but got no event of their own, because there were too many in a second.",
+    "counter",
+)
 INFERENCE_DROPPED: Final = Metric(
     "ml.inference.dropped", "{row}", "Rows let go unseen, by reason, so that serving never waits.", "counter"
 )

@@ -1,0 +1,174 @@
+"""Settings: defaults, then OTEL_PYTHON_ML_* variables, then keyword arguments."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from otel_ml import environment_variables as variables
+from otel_ml.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_logger = logging.getLogger("otel_ml")
+
+_TRUE = {"true", "1", "yes", "on"}
+_FALSE = {"false", "0", "no", "off"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How recording behaves in this process.
+
+    Attributes:
+        enabled: False records nothing: no thread, no state.
+        model_name: Name of a model that was given no other.
+        model_version: Version that goes with it.
+        baselines: Baseline files; each pins the columns of the model it names.
+        export_interval_ms: Time between two snapshots, aligned to multiples on the wall clock.
+        capture_events: Send each prediction with its feature values as an event. Raw values leave the process.
+        spans: Give each call of a model a span.
+        queue_size: Calls that may wait to be summarised.
+        max_features: Columns that are summarised per model and role.
+        excluded_urls: Comma-separated regular expressions of URLs that are not recorded.
+    """
+
+    enabled: bool = True
+    model_name: str | None = None
+    model_version: str = ""
+    baselines: tuple[Path, ...] = ()
+    export_interval_ms: int = 60_000
+    capture_events: bool = False
+    spans: bool = True
+    queue_size: int = 10_000
+    max_features: int = 1_000
+    excluded_urls: str = ""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, /, **overrides: Any) -> Settings:
+        """Settings of this process; a wrong variable warns and keeps its default.
+
+        Args:
+            environment: Instead of `os.environ`.
+            overrides: Fields by name; None stands for "not given".
+
+        Raises:
+            ConfigurationError: An override has an unknown name or a wrong value.
+        """
+        environment = os.environ if environment is None else environment
+        settings = cls(**_from_variables(environment))
+        settings = replace(settings, **{name: _checked(name, value) for name, value in _given(overrides)})
+        if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+            settings = replace(settings, enabled=False)
+        return settings
+
+
+def _from_variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, (field, parse) in _VARIABLES.items():
+        text = environment.get(variable, "").strip()
+        if not text:
+            continue
+        try:
+            values[field] = parse(text)
+        except ValueError as error:
+            _logger.warning("%s: %r is not valid (%s); the default is used", variable, text, error)
+    return values
+
+
+def _given(overrides: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    known = [field.name for field in fields(Settings)]
+    for name in overrides:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ConfigurationError(f"{name!r} is not a setting (there are {', '.join(known)}){hint}")
+    return [(name, value) for name, value in overrides.items() if value is not None]
+
+
+def _checked(name: str, value: Any) -> Any:
+    try:
+        return _CHECKS[name](value)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{name}: {value!r} is not valid ({error})") from error
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise ValueError("true or false")
+
+
+def _capture(text: str) -> bool:
+    if text.lower() not in ("none", "events"):
+        raise ValueError("none or events")
+    return text.lower() == "events"
+
+
+def _at_least(minimum: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        message = f"a whole number from {minimum} on"
+        if isinstance(value, (bool, float)):
+            raise ValueError(message)  # noqa: TRY004 - both callers turn ValueError into their own message
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            raise ValueError(message) from None
+        if number < minimum:
+            raise ValueError(message)
+        return number
+
+    return parse
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part) for part in text.split(os.pathsep) if part)
+
+
+def _path_list(value: Any) -> tuple[Path, ...]:
+    return (Path(value),) if isinstance(value, (str, os.PathLike)) else tuple(Path(part) for part in value)
+
+
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise ValueError(f"a {kind.__name__}")  # noqa: TRY004 - the caller names the setting
+        return value
+
+    return check
+
+
+_interval, _queue, _features = _at_least(10), _at_least(1), _at_least(1)
+
+_VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    variables.OTEL_PYTHON_ML_ENABLED: ("enabled", _boolean),
+    variables.OTEL_PYTHON_ML_MODEL_NAME: ("model_name", str),
+    variables.OTEL_PYTHON_ML_MODEL_VERSION: ("model_version", str),
+    variables.OTEL_PYTHON_ML_BASELINE: ("baselines", _paths),
+    variables.OTEL_PYTHON_ML_EXPORT_INTERVAL: ("export_interval_ms", _interval),
+    variables.OTEL_PYTHON_ML_CAPTURE_EVENTS: ("capture_events", _capture),
+    variables.OTEL_PYTHON_ML_SPANS: ("spans", _boolean),
+    variables.OTEL_PYTHON_ML_QUEUE_SIZE: ("queue_size", _queue),
+    variables.OTEL_PYTHON_ML_MAX_FEATURES: ("max_features", _features),
+    variables.OTEL_PYTHON_ML_EXCLUDED_URLS: ("excluded_urls", str),
+}
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "enabled": _exactly(bool),
+    "model_name": _exactly(str),
+    "model_version": _exactly(str),
+    "baselines": _path_list,
+    "export_interval_ms": _interval,
+    "capture_events": _exactly(bool),
+    "spans": _exactly(bool),
+    "queue_size": _queue,
+    "max_features": _features,
+    "excluded_urls": _exactly(str),
+}

@@ -1,0 +1,77 @@
+"""Names of the environment variables, and nothing else.
+
+`opentelemetry-instrument` makes a command-line option of every OTEL_* name in this module; a name borrowed from
+another package would appear twice and break its command line.
+"""
+
+from __future__ import annotations
+
+OTEL_PYTHON_ML_ENABLED = "OTEL_PYTHON_ML_ENABLED"
+"""
+.. envvar:: OTEL_PYTHON_ML_ENABLED
+
+Whether anything is recorded at all. Default: true
+"""
+
+OTEL_PYTHON_ML_MODEL_NAME = "OTEL_PYTHON_ML_MODEL_NAME"
+"""
+.. envvar:: OTEL_PYTHON_ML_MODEL_NAME
+
+Name under which a model is reported that was given no other.
+"""
+
+OTEL_PYTHON_ML_MODEL_VERSION = "OTEL_PYTHON_ML_MODEL_VERSION"
+"""
+.. envvar:: OTEL_PYTHON_ML_MODEL_VERSION
+
+Version that goes with it.
+"""
+
+OTEL_PYTHON_ML_BASELINE = "OTEL_PYTHON_ML_BASELINE"
+"""
+.. envvar:: OTEL_PYTHON_ML_BASELINE
+
+Baseline files, separated like PATH. Each pins the columns of the model it names.
+"""
+
+OTEL_PYTHON_ML_EXPORT_INTERVAL = "OTEL_PYTHON_ML_EXPORT_INTERVAL"
+"""
+.. envvar:: OTEL_PYTHON_ML_EXPORT_INTERVAL
+
+Milliseconds between two snapshots, aligned to the wall clock. Default: 60000
+"""
+
+OTEL_PYTHON_ML_CAPTURE_EVENTS = "OTEL_PYTHON_ML_CAPTURE_EVENTS"
+"""
+.. envvar:: OTEL_PYTHON_ML_CAPTURE_EVENTS
+
+"events" sends each prediction with its feature values as a log record; "none" sends summaries only. Default: none
+"""
+
+OTEL_PYTHON_ML_SPANS = "OTEL_PYTHON_ML_SPANS"
+"""
+.. envvar:: OTEL_PYTHON_ML_SPANS
+
+Whether each call of a model gets a span. Default: true
+"""
+
+OTEL_PYTHON_ML_QUEUE_SIZE = "OTEL_PYTHON_ML_QUEUE_SIZE"
+"""
+.. envvar:: OTEL_PYTHON_ML_QUEUE_SIZE
+
+Calls that may wait to be summarised; those beyond are let go and counted. Default: 10000
+"""
+
+OTEL_PYTHON_ML_MAX_FEATURES = "OTEL_PYTHON_ML_MAX_FEATURES"
+"""
+.. envvar:: OTEL_PYTHON_ML_MAX_FEATURES
+
+Columns that are summarised per model; rows with more are counted. Default: 1000
+"""
+
+OTEL_PYTHON_ML_EXCLUDED_URLS = "OTEL_PYTHON_ML_EXCLUDED_URLS"
+"""
+.. envvar:: OTEL_PYTHON_ML_EXCLUDED_URLS
+
+Comma-separated regular expressions of URLs whose requests are not recorded.
+"""

@@ -1,0 +1,58 @@
+"""What every instrumentor of ours has in common: a check of its own, patches as data, and undoing them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from opentelemetry.instrumentation.dependencies import get_dependency_conflicts
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # an untyped file
+
+from otel_ml.instrumentation import executor, identity
+from otel_ml.instrumentation.patch import Ledger, ModulePatch, Patch, apply_when_imported
+from otel_ml.recording.guard import failed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+
+class MLInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # Any, as mypy sees it
+    """Instruments one framework: name what it needs and what to patch, the rest is here.
+
+    Attributes:
+        requires: Distributions and versions, as in pyproject.toml: ("scikit-learn >= 1.5",).
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ()
+    active: ClassVar[bool] = False
+    """Whether patches are in place, or waiting for their module to be imported; hooks that remain look here."""
+    _ledger: Ledger | None = None
+
+    @abstractmethod
+    def patches(self) -> Sequence[Patch | ModulePatch]:
+        """What to replace in which module; nothing of the framework may be imported to tell."""
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """The framework and its versions."""
+        return self.requires
+
+    def _instrument(self, **_: Any) -> None:
+        # The loader checks the whole wheel's extras, then skips the per-class check. All our instrumentors live in one
+        # wheel, so only a check per class means anything; and an exception here would abort every later instrumentor.
+        try:
+            if self._ledger is not None or get_dependency_conflicts(self.requires) is not None:
+                return
+            self._ledger = Ledger()
+            type(self).active = True
+            identity.forget_all()
+            executor.acquire()
+            apply_when_imported(self.patches(), self._ledger)
+        except Exception as error:
+            failed(f"instrumenting with {type(self).__name__}", error)
+
+    def _uninstrument(self, **_: Any) -> None:
+        ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            type(self).active = False
+            ledger.undo()
+            executor.release()

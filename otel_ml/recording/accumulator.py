@@ -1,0 +1,249 @@
+"""One model's summaries within one interval: fed with what the queue held, drained into a snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from otel_ml.recording.column_set import ColumnSet
+from otel_ml.recording.columns import RowBatch, batch_of
+from otel_ml.recording.guard import failed
+from otel_ml.recording.inference import RECORD, SHORT
+from otel_ml.recording.outputs import length_of, output_batches
+from otel_ml.sketch.feature import FeatureKind, FeatureRole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from otel_ml.baseline import Baseline
+    from otel_ml.recording.column_set import DrainedColumn
+    from otel_ml.recording.columns import Batch
+    from otel_ml.recording.inference import ModelInfo
+    from otel_ml.sketch.feature import ModelKey
+
+MAX_FEATURES = "max_features"
+UNREADABLE = "unreadable"
+
+
+class CallKind(NamedTuple):
+    """What calls are told apart by in metrics; few combinations per model."""
+
+    operation: str
+    system: str
+    error_type: str | None
+
+
+@dataclass(slots=True)
+class Calls:
+    """Calls of one kind since the last time they were taken."""
+
+    durations_s: list[float] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+
+
+class Drained(NamedTuple):
+    """What a model did since the last drain.
+
+    Attributes:
+        let_go: Rows whose columns were not (all) summarised, by reason.
+    """
+
+    rows: int
+    columns: list[DrainedColumn]
+    let_go: dict[str, int]
+
+
+class ModelAccumulator:
+    """Everything that is summarised of one version of one model.
+
+    Needs no thread and no OpenTelemetry: `add` inferences, `drain` summaries.
+
+    Args:
+        max_features: Columns that are summarised per role.
+    """
+
+    def __init__(self, key: ModelKey, *, baseline: Baseline | None = None, max_features: int = 1_000) -> None:
+        self.key = key
+        self.calls: dict[CallKind, Calls] = {}
+        self._baseline = baseline
+        self._rows = 0
+        self._let_go: dict[str, int] = {}
+        self._features = ColumnSet(FeatureRole.FEATURE, baseline=baseline, max_columns=max_features)
+        self._predictions = ColumnSet(FeatureRole.PREDICTION, baseline=baseline, max_columns=max_features)
+        self._scores = ColumnSet(FeatureRole.SCORE, baseline=baseline, max_columns=max_features)
+        self._names: dict[tuple[tuple[str, ...] | None, int], tuple[str, ...]] = {}
+
+    def add(self, inferences: Sequence[Any]) -> None:
+        """Summarise inferences of this model: `Inference`s, or tuples of their first fields."""
+        for _ in self.steps(inferences):
+            pass
+
+    def steps(self, inferences: Sequence[Any]) -> Iterator[None]:
+        """The same in steps of about 0.25 ms, so that who has the GIL can give it to a request in between."""
+        sizes: list[int | None] = [None] * len(inferences)
+        features = [inference[2] for inference in inferences]
+        if set(map(type, features)) == {dict} and _is_row(features[0]):
+            sizes = [1] * len(features)
+            self._rows += len(features)
+            for piece in RowBatch(features).pieces():
+                self._update(self._features, piece)
+                yield
+        else:
+            for start, stop, batch in self._batches(inferences):
+                if batch is None:
+                    continue
+                self._rows += len(batch)
+                if stop - start == 1:
+                    sizes[start] = len(batch)
+                else:
+                    sizes[start:stop] = [length_of(inference[2]) for inference in inferences[start:stop]]
+                for piece in batch.pieces():
+                    self._update(self._features, piece)
+                    yield
+        yield from self._output_steps(inferences, sizes, 3, self._predictions)
+        yield from self._output_steps(inferences, sizes, 4, self._scores)
+        self._count_calls(inferences, sizes)
+
+    def drain(self) -> Drained:
+        """What was added since the last time."""
+        columns = [*self._features.drain(), *self._predictions.drain(), *self._scores.drain()]
+        for columns_of_role in (self._features, self._predictions, self._scores):
+            if columns_of_role.overflow_rows:
+                self._let(MAX_FEATURES, columns_of_role.overflow_rows)
+                columns_of_role.overflow_rows = 0
+        drained = Drained(self._rows, columns, self._let_go)
+        self._rows, self._let_go = 0, {}
+        return drained
+
+    def take_calls(self) -> dict[CallKind, Calls]:
+        """Durations and sizes since the last time."""
+        calls, self.calls = self.calls, {}
+        return calls
+
+    def _update(self, columns: ColumnSet, piece: Batch) -> None:
+        try:
+            columns.update(piece)
+        except Exception as error:
+            failed("summarising", error)
+            self._let(UNREADABLE, len(piece))
+
+    def _let(self, reason: str, rows: int) -> None:
+        self._let_go[reason] = self._let_go.get(reason, 0) + rows
+
+    def _batches(self, inferences: Sequence[Any]) -> Iterator[tuple[int, int, Batch | None]]:
+        """Neighbours that can be read together, as (start, stop, batch)."""
+        start = 0
+        while start < len(inferences):
+            stop = _run_end(inferences, start)
+            batch: Batch | None = None
+            inference = inferences[start]
+            if inference[2] is not None:
+                try:
+                    batch = self._batch(inferences[start:stop])
+                except Exception as error:
+                    failed("reading features", error)
+                    rows = sum(length_of(inference[2]) for inference in inferences[start:stop])
+                    self._rows += rows
+                    self._let(UNREADABLE, rows)
+            elif inference[1] == RECORD and inference[3] is not None:
+                self._rows += length_of(inference[3])
+            yield start, stop, batch
+            start = stop
+
+    def _batch(self, run: Sequence[Any]) -> Batch:
+        if len(run) == 1:
+            return batch_of(run[0][2], self.names_for(run[0][0]))
+        values = [inference[2] for inference in run]
+        if type(values[0]) is dict:
+            return RowBatch(values)
+        return batch_of(np.concatenate(values), self.names_for(run[0][0]))
+
+    def names_for(self, info: ModelInfo) -> Callable[[int], tuple[str, ...]]:
+        """What gives columns without names their names, by their number."""
+
+        def names(width: int) -> tuple[str, ...]:
+            key = (info.feature_names, width)
+            found = self._names.get(key)
+            if found is None:
+                found = self._choose_names(info.feature_names, width)
+                if len(self._names) > 1_000:
+                    self._names.clear()
+                self._names[key] = found
+            return found
+
+        return names
+
+    def _choose_names(self, given: tuple[str, ...] | None, width: int) -> tuple[str, ...]:
+        if given is not None and len(given) == width:
+            return tuple(map(str, given))
+        if self._baseline is not None:
+            # A matrix without names has the columns of the training data, if it has as many.
+            known = tuple(key.name for key in self._baseline.features if key.role is FeatureRole.FEATURE)
+            if len(known) == width:
+                return known
+        return tuple(f"f{index}" for index in range(width))
+
+    def _output_steps(
+        self, inferences: Sequence[Any], sizes: Sequence[int | None], field_index: int, columns: ColumnSet
+    ) -> Iterator[None]:
+        try:
+            batches = output_batches(inferences, sizes, field_index)
+        except Exception as error:
+            failed("reading predictions", error)
+            self._let(UNREADABLE, len(inferences))
+            return
+        if columns.role is FeatureRole.PREDICTION and batches:
+            info = inferences[0][0]
+            columns.kind = info.output_kind or (FeatureKind.CATEGORICAL if info.classes is not None else None)
+        for batch in batches:
+            for piece in batch.pieces():
+                self._update(columns, piece)
+                yield
+
+    def _count_calls(self, inferences: Sequence[Any], sizes: Sequence[int | None]) -> None:
+        if set(map(len, inferences)) == {SHORT}:  # of `record()`: nothing to tell apart
+            calls = self._calls_of(CallKind(inferences[0][1], inferences[0][0].system, None))
+            calls.sizes.extend(size for size in sizes if size is not None)
+            return
+        for inference, size in zip(inferences, sizes, strict=True):
+            whole = len(inference) > SHORT
+            calls = self._calls_of(CallKind(inference[1], inference[0].system, inference[6] if whole else None))
+            if whole and inference[5] >= 0.0:
+                calls.durations_s.append(inference[5])
+            if size is not None:
+                calls.sizes.append(size)
+
+    def _calls_of(self, kind: CallKind) -> Calls:
+        calls = self.calls.get(kind)
+        if calls is None:
+            calls = self.calls[kind] = Calls()
+        return calls
+
+
+def _is_row(features: dict[Any, Any]) -> bool:
+    first = next(iter(features.values()), None)
+    return not (isinstance(first, (list, tuple, np.ndarray)) or hasattr(first, "to_numpy"))
+
+
+def _run_end(inferences: Sequence[Any], start: int) -> int:
+    """Where the run of inferences ends whose features can be read as one."""
+    info, _, features = inferences[start][:3]
+    stop = start + 1
+    if type(features) is dict:
+        if not _is_row(features):
+            return stop
+        while stop < len(inferences) and type(inferences[stop][2]) is dict and _is_row(inferences[stop][2]):
+            stop += 1
+    elif isinstance(features, np.ndarray) and features.ndim == 2 and features.dtype.names is None:
+        while stop < len(inferences):
+            other = inferences[stop]
+            if other[0] is not info or not (
+                isinstance(other[2], np.ndarray)
+                and other[2].dtype == features.dtype
+                and other[2].shape[1:] == features.shape[1:]
+            ):
+                break
+            stop += 1
+    return stop

@@ -1,0 +1,123 @@
+"""Opt-in events with raw values: one `ml.inference.result` per row, a bounded number per second."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from otel_ml import semconv
+from otel_ml.recording.columns import ColumnBatch, MatrixBatch, batch_of
+from otel_ml.recording.inference import Inference
+from otel_ml.recording.logs import emit_event
+from otel_ml.recording.outputs import length_of, output_batches
+from otel_ml.recording.snapshots import model_attributes
+from otel_ml.recording.values import is_missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from otel_ml.recording.columns import Batch
+
+MAX_PER_S: Final = 1_000
+"""A log record costs 14 µs, and the SDK holds 2,048 of them for a second before it lets the oldest go: among them
+might be a snapshot. So rows beyond half of that are summarised like all, but get no event of their own."""
+_TEXT_LENGTH: Final = 256
+
+
+class ResultEvents:
+    """Emits rows as events, up to a number a second.
+
+    Attributes:
+        left_out: Rows that got no event since this was last set to 0.
+    """
+
+    def __init__(self) -> None:
+        self.left_out = 0
+        self._left = MAX_PER_S
+        self._second = 0.0
+
+    def steps(self, inference: Any, names: Callable[[int], tuple[str, ...]]) -> Iterator[None]:
+        """Emit the rows of one inference, one a step.
+
+        Args:
+            inference: An `Inference` or a tuple of its first fields.
+            names: Names for columns that have none, by width.
+        """
+        whole = Inference(*inference[: len(Inference._fields)])
+        if whole.error_type is not None:
+            return
+        if not self._may_emit():
+            self.left_out += length_of(whole.features)
+            return
+        features = _rows(batch_of(whole.features, names)) if whole.features is not None else []
+        predictions = _output(whole, 3)
+        scores = _output(whole, 4)
+        timestamp = whole.timestamp_unix_nano or time.time_ns()
+        count = max(len(features), len(predictions), len(scores))
+        for index in range(count):
+            if not self._may_emit():
+                self.left_out += count - index
+                return
+            self._left -= 1
+            attributes: dict[str, Any] = {
+                **dict(model_attributes(whole.model.key)),
+                semconv.OPERATION_NAME: whole.operation,
+                semconv.ROW_INDEX: index,
+            }
+            if whole.prediction_id:
+                attributes[semconv.PREDICTION_ID] = f"{whole.prediction_id}:{index}"
+            for name, rows in (
+                (semconv.INFERENCE_PREDICTION, predictions),
+                (semconv.INFERENCE_SCORE, scores),
+                (semconv.INFERENCE_FEATURES, features),
+            ):
+                if index < len(rows):
+                    attributes[name] = rows[index]
+            emit_event(
+                semconv.EVENT_INFERENCE_RESULT,
+                attributes,
+                body=f"{whole.operation} of model {whole.model.key.name}",
+                timestamp_unix_nano=timestamp,
+                span_context=whole.span_context,
+            )
+            yield
+
+    def _may_emit(self) -> bool:
+        now = time.monotonic()
+        if now - self._second >= 1.0:
+            self._second, self._left = now, MAX_PER_S
+        return self._left > 0
+
+
+def _output(inference: Inference, field: int) -> list[Any]:
+    batches = output_batches([inference], [1 if isinstance(inference.features, dict) else None], field)
+    rows = _rows(batches[0]) if batches else []
+    # The only output stands for itself; several are a map.
+    return [next(iter(row.values())) if len(row) == 1 else row for row in rows]
+
+
+def _rows(batch: Batch) -> list[dict[str, Any]]:
+    if isinstance(batch, MatrixBatch):
+        return [dict(zip(batch.names, map(_plain, row), strict=True)) for row in batch.values.tolist()]
+    if isinstance(batch, ColumnBatch):
+        columns = [column.tolist() if hasattr(column, "tolist") else column for column in batch.columns.values()]
+        return [
+            dict(zip(batch.columns, map(_plain, row), strict=True)) for row in zip(*columns, strict=True)
+        ]
+    return [{str(name): _plain(value) for name, value in row.items()} for row in batch.rows]
+
+
+def _plain(value: Any) -> Any:
+    """A value every exporter can encode; missing is an empty string, for attributes know no null."""
+    if isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else float(min(max(value, -(10**308)), 10**308))
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    try:
+        return "" if is_missing(value) else str(value)[:_TEXT_LENGTH]
+    except Exception:  # a value whose own methods fail
+        return type(value).__qualname__

@@ -1,0 +1,139 @@
+"""Numeric columns of rows, matrices and frames on their way into one `NumericBlock`."""
+
+from __future__ import annotations
+
+import math
+import struct
+from array import array
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from otel_ml.recording.values import number_of
+from otel_ml.sketch.block import NumericBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from otel_ml.recording.columns import MatrixBatch
+    from otel_ml.sketch.bins import BinLayout
+    from otel_ml.sketch.block import NumericColumn
+    from otel_ml.sketch.feature import FeatureKey
+    from otel_ml.sketch.sketch import CountArray, FloatArray
+
+
+class NumericGroup:
+    """Numeric columns that came up together, and the quickest way from a row to their values.
+
+    Args:
+        keys: The columns.
+        sources: Their keys in a row, in the same order.
+        layouts: Bins cut from the baseline, where there is one.
+    """
+
+    __slots__ = ("_block", "_indexes", "_pack", "_read", "keys", "sources")
+
+    def __init__(
+        self, keys: Sequence[FeatureKey], sources: Sequence[Any], layouts: Sequence[BinLayout | None]
+    ) -> None:
+        self.keys = tuple(keys)
+        self.sources = tuple(sources)
+        self._block = NumericBlock(self.keys, layouts)
+        self._pack = struct.Struct(f"{len(self.keys)}d").pack
+        if len(self.sources) == 1:
+            only = itemgetter(self.sources[0])
+            self._read: Any = lambda row: (only(row),)
+        else:
+            self._read = itemgetter(*self.sources)
+        self._indexes: tuple[tuple[str, ...], list[int | None] | None] | None = None
+
+    def update_rows(self, rows: Sequence[Mapping[Any, Any]]) -> None:
+        """Add rows: 190 ns each for 14 columns while every value is a number, by value for the rows where not."""
+        pack, read = self._pack, self._read
+        try:
+            # struct takes floats, ints, bools, Decimals and numpy scalars, and refuses None, text and 10**400: it is
+            # the type check as well as the conversion.
+            packed = b"".join([pack(*read(row)) for row in rows])
+        except Exception:
+            self._update_odd_rows(rows)
+            return
+        self._block.update(np.frombuffer(packed).reshape(len(rows), len(self.keys)))
+
+    def update_matrix(self, batch: MatrixBatch) -> None:
+        """Add a matrix; columns of ours that it lacks are missing."""
+        indexes = self._indexes_in(batch.names)
+        if indexes is None:
+            matrix = np.ascontiguousarray(batch.values, dtype=np.float64)
+        else:
+            matrix = np.full((len(batch.values), len(self.keys)), np.nan)
+            for column, index in enumerate(indexes):
+                if index is not None:
+                    matrix[:, column] = batch.values[:, index]
+        self._block.update(matrix)
+
+    def update_columns(self, columns: Mapping[str, Any], rows: int) -> None:
+        """Add columns of `rows` values each; those of ours that are absent are missing."""
+        matrix = np.full((rows, len(self.keys)), np.nan)
+        mismatched = np.zeros(len(self.keys), np.int64)
+        for index, key in enumerate(self.keys):
+            column = columns.get(key.name)
+            if column is not None:
+                mismatched[index] = _fill(matrix[:, index], column)
+        self._block.update(matrix, mismatched=mismatched if mismatched.any() else None)
+
+    def drain(self) -> list[NumericColumn]:
+        """What was added since the last time."""
+        return self._block.drain()
+
+    def _indexes_in(self, names: tuple[str, ...]) -> list[int | None] | None:
+        """Where our columns stand in a matrix of these columns; None when they are the same."""
+        if self._indexes is None or self._indexes[0] is not names:
+            mine = tuple(key.name for key in self.keys)
+            positions = {name: index for index, name in enumerate(names)}
+            self._indexes = (names, None if mine == names else [positions.get(name) for name in mine])
+        return self._indexes[1]
+
+    def _update_odd_rows(self, rows: Sequence[Mapping[Any, Any]]) -> None:
+        matrix = np.empty((len(rows), len(self.keys)))
+        mismatched: CountArray = np.zeros(len(self.keys), np.int64)
+        pack, read = self._pack, self._read
+        for target, row in zip(matrix, rows, strict=True):
+            try:
+                target[:] = np.frombuffer(pack(*read(row)))
+            except Exception:
+                self._read_odd_row(row, target, mismatched)
+        self._block.update(matrix, mismatched=mismatched if mismatched.any() else None)
+
+    def _read_odd_row(self, row: Mapping[Any, Any], target: FloatArray, mismatched: CountArray) -> None:
+        for index, source in enumerate(self.sources):
+            try:
+                number = number_of(row.get(source))
+            except Exception:  # a value whose own methods fail
+                number = None
+            if number is None:
+                mismatched[index] += 1
+                number = math.nan
+            target[index] = number
+
+
+def _fill(target: FloatArray, column: Any) -> int:
+    """Write a column of numbers into `target`; returns how many values were of another kind."""
+    if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
+        target[:] = column
+        return 0
+    try:
+        target[:] = np.frombuffer(array("d", column))
+    except Exception:
+        mismatched = 0
+        for index, value in enumerate(column):
+            try:
+                number = number_of(value)
+            except Exception:
+                number = None
+            if number is None:
+                mismatched += 1
+                number = math.nan
+            target[index] = number
+        return mismatched
+    return 0

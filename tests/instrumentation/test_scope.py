@@ -1,0 +1,135 @@
+"""The request around model calls."""
+
+import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_ml.instrumentation.scope import InferenceScope, current_scope, id_from_headers, new_prediction_id
+from otel_ml.recording.inference import ModelInfo
+from otel_ml.recording.request import request_scope
+from otel_ml.sketch.feature import ModelKey
+
+MODEL = ModelInfo(ModelKey("m"))
+
+
+def test_an_id_given_by_the_caller_is_kept():
+    """x-request-id goes before ce-id, whatever their order on the wire."""
+    scope = InferenceScope(headers=[(b"ce-id", b"event"), (b"x-request-id", b"request")])
+
+    assert scope.prediction_id == "request"
+
+
+def test_a_cloud_event_names_its_prediction():
+    """Without x-request-id the id of the CloudEvent is used."""
+    assert InferenceScope(headers=[(b"ce-id", b"event")]).prediction_id == "event"
+
+
+def test_an_explicit_id_wins():
+    """Whoever sets the id of the scope decides it."""
+    scope = InferenceScope(headers=[(b"x-request-id", b"request")])
+
+    scope.prediction_id = "mine"
+
+    assert scope.prediction_id == "mine"
+
+
+def test_without_any_id_one_is_made_and_kept():
+    """All calls of a request share one id."""
+    scope = InferenceScope()
+
+    assert scope.prediction_id == scope.prediction_id
+    assert uuid.UUID(scope.prediction_id).version == 7
+
+
+@given(st.binary(max_size=300))
+def test_no_header_can_smuggle_in_an_unprintable_or_huge_id(value):
+    """What a stranger sends becomes an attribute only if it is short and printable."""
+    found = id_from_headers([(b"x-request-id", value)])
+
+    assert found is None or (0 < len(found) <= 128 and found.isascii() and found.isprintable())
+
+
+def test_made_ids_are_unique_and_sort_by_time():
+    """UUIDv7: version and variant as RFC 9562 asks, time in front."""
+    ids = [new_prediction_id() for _ in range(1000)]
+
+    assert len(set(ids)) == 1000
+    assert {(uuid.UUID(made).version, uuid.UUID(made).variant) for made in ids} == {(7, uuid.RFC_4122)}
+    assert [made[:13] for made in ids] == sorted(made[:13] for made in ids)
+
+
+def test_predict_and_predict_proba_on_one_input_are_one_inference():
+    """The second method on the same object adds an output, no features, and keeps the id."""
+    scope = InferenceScope(headers=[(b"x-request-id", b"r")])
+    rows = [[1.0]]
+
+    first = scope.admit(MODEL, "predict", rows)
+    first_again, first_id = first.again, first.prediction_id(scope)
+    second = scope.admit(MODEL, "predict_proba", rows)
+
+    assert (first_again, first_id) == (False, "r")
+    assert (second.again, second.prediction_id(scope)) == (True, "r")
+
+
+def test_the_same_method_on_the_same_object_is_a_new_inference():
+    """A buffer that is filled anew for each row keeps its identity but not its values."""
+    scope = InferenceScope(headers=[(b"x-request-id", b"r")])
+    buffer = [[1.0]]
+    scope.admit(MODEL, "predict", buffer)
+
+    second = scope.admit(MODEL, "predict", buffer)
+
+    assert not second.again
+    assert second.prediction_id(scope) == "r.1"
+
+
+def test_models_do_not_share_their_inputs():
+    """Two models asked about one input are two inferences under the request's id."""
+    scope = InferenceScope(headers=[(b"x-request-id", b"r")])
+    rows = [[1.0]]
+    scope.admit(MODEL, "predict", rows)
+
+    other = scope.admit(ModelInfo(ModelKey("other")), "predict_proba", rows)
+
+    assert not other.again
+    assert other.prediction_id(scope) == "r"
+
+
+def test_what_the_user_recorded_is_left_alone_by_hooks():
+    """An explicit record() counts for its model; other models are still hooked."""
+    scope = InferenceScope()
+
+    scope.recorded(ModelInfo(ModelKey("m")))
+
+    assert scope.admit(MODEL, "predict", [1]) is None
+    assert scope.admit(ModelInfo(ModelKey("other")), "predict", [1]) is not None
+
+
+def test_the_fallback_runs_only_if_nothing_was_recorded():
+    """Request and response stand in for model calls that nobody saw."""
+    calls = []
+    seen, unseen = InferenceScope(), InferenceScope()
+    seen.fallback = lambda: calls.append("seen")
+    unseen.fallback = lambda: calls.append("unseen")
+    seen.admit(MODEL, "predict", [1])
+
+    seen.close()
+    unseen.close()
+
+    assert calls == ["unseen"]
+
+
+def test_a_closed_scope_is_no_scope():
+    """A task left behind by a request must not report under that request's id for ever."""
+    scope = InferenceScope(headers=[(b"x-request-id", b"r")])
+    token = request_scope.set(scope)
+    open_scope = current_scope()
+    scope.close()
+
+    try:
+        assert open_scope is scope
+        assert current_scope() is None
+        assert scope.prediction_id is None
+    finally:
+        request_scope.reset(token)
