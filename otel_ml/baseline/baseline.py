@@ -1,0 +1,160 @@
+"""What a model was trained on, as summaries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from otel_ml.baseline.suggestion import unknown
+from otel_ml.errors import BaselineError
+from otel_ml.sketch.feature import FeatureKey, FeatureKind, FeatureRole, ModelKey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from os import PathLike
+
+    from otel_ml.sketch.bins import BinLayout
+    from otel_ml.sketch.summary import FeatureSummary
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Baseline:
+    """Summaries of a model's training data: what its inputs and outputs looked like when it was good.
+
+    Attributes:
+        id: Names the contents: the same data give the same id, whenever and from whichever container it was built.
+        created_unix_nano: When it was built.
+        rows: Rows of the training data.
+        features: Summaries in the order of the data's columns, predictions and scores last. Unlike in a window, every
+            sketch that is present holds all values: numeric columns with a finite value have bins, a histogram and
+            quantiles, and exact counts where there are at most 256 distinct values.
+        layouts: The bins cut for each numeric column that has a finite value.
+    """
+
+    model: ModelKey
+    id: str
+    created_unix_nano: int
+    rows: int
+    features: Mapping[FeatureKey, FeatureSummary]
+    layouts: Mapping[FeatureKey, BinLayout]
+
+    @classmethod
+    def build(
+        cls,
+        data: Any,
+        *,
+        model: str,
+        version: str = "",
+        predictions: Any = None,
+        scores: Any = None,
+        features: Sequence[str] | str | None = None,
+        categorical: Sequence[str] | str = (),
+    ) -> Baseline:
+        """Summarise training data.
+
+        The predictions should be those of the model, not the labels it was trained on: they are compared with
+        predictions. Where the model has one output, or one score, recording calls it "prediction" or "score", and so
+        does the baseline whatever its column is called here; several keep their names, and those of a matrix are "0",
+        "1", … Of the probabilities of two classes, the second is the score; where there are more, recording calls each
+        by its class, so pass a mapping or a frame with these names.
+
+        Args:
+            data: A pandas or polars frame, an Arrow table, a two-dimensional or structured array, a dict of columns,
+                or the path of a Parquet or CSV file, which is read piece by piece.
+            model: The model's name, as it is served.
+            version: Its version; empty when unknown.
+            predictions: Name or names of columns of `data`, or the values themselves: one column, a matrix, or a
+                mapping from output name to column.
+            scores: Probabilities or decision values, likewise.
+            features: The columns to summarise as features, all that are no output otherwise; of an array without
+                names, the names of its columns.
+            categorical: Columns whose numbers are codes; text is categorical anyway.
+
+        Raises:
+            BaselineError: The data cannot be read, or has no such column.
+        """
+        from otel_ml.baseline.build import build_baseline  # noqa: PLC0415 - it needs this class
+
+        return build_baseline(
+            data,
+            model=ModelKey(model, version),
+            predictions=predictions,
+            scores=scores,
+            features=features,
+            categorical=categorical,
+        )
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Baseline:
+        """The baseline in a file.
+
+        Raises:
+            BaselineError: The file is no intact baseline; says which file, what is wrong and what was expected.
+        """
+        from otel_ml.baseline.file import load_baseline  # noqa: PLC0415 - it needs this class
+
+        return load_baseline(path)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the baseline to a file, which until then holds what it held before.
+
+        Raises:
+            BaselineError: The file cannot be written.
+        """
+        from otel_ml.baseline.file import save_baseline  # noqa: PLC0415 - it needs this class
+
+        save_baseline(self, path)
+
+    def feature(self, name: str, role: FeatureRole = FeatureRole.FEATURE) -> FeatureSummary:
+        """The summary of one column.
+
+        Raises:
+            BaselineError: There is no such column; says which one may have been meant.
+        """
+        summary = self.features.get(FeatureKey(role, name))
+        if summary is None:
+            names = [key.name for key in self.features if key.role is role]
+            raise BaselineError(f"baseline {self.id}: {unknown(role.value, name, names)}")
+        return summary
+
+    def layout(self, key: FeatureKey) -> BinLayout | None:
+        """The bins cut for a column, if it is numeric and has a finite value."""
+        return self.layouts.get(key)
+
+    def kind(self, key: FeatureKey) -> FeatureKind | None:
+        """How the values of a column are to be read; None when the training data had no such column."""
+        summary = self.features.get(key)
+        return None if summary is None else summary.kind
+
+    def check_matches(self, model: ModelKey, *, source: str) -> None:
+        """Make sure that this is a baseline for `model`; an unknown version, on either side, matches every version.
+
+        Args:
+            model: The model whose predictions are to be compared with it.
+            source: Where the baseline comes from, for the message.
+
+        Raises:
+            BaselineError: It belongs to another model or version.
+        """
+        same_version = self.model.version == model.version or not (self.model.version and model.version)
+        if self.model.name != model.name or not same_version:
+            raise BaselineError(f"{source}: is the baseline of {_title(self.model)} (expected that of {_title(model)})")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Baseline) and (self.model, self.id) == (other.model, other.id)
+
+    def __hash__(self) -> int:
+        return hash((self.model, self.id))
+
+    def __repr__(self) -> str:
+        kinds = Counter(summary.kind.value for key, summary in self.features.items() if key.role is FeatureRole.FEATURE)
+        roles = Counter(key.role.value for key in self.features if key.role is not FeatureRole.FEATURE)
+        parts = [f"{count} {kind}" for kind, count in kinds.items()]
+        outputs = [f"{count} {role}{'s' if count > 1 else ''}" for role, count in roles.items()]
+        described = ", ".join([f"features: {' + '.join(parts) or 'none'}", *outputs])
+        return f"<Baseline {self.id} of {_title(self.model)}, {self.rows:,} rows, {described}>"
+
+
+def _title(model: ModelKey) -> str:
+    return f"model {model.name!r}, version {model.version!r}" if model.version else f"model {model.name!r}"

@@ -1,0 +1,144 @@
+"""From training data to a baseline."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from otel_ml.baseline.baseline import Baseline
+from otel_ml.baseline.counted import count_booleans, count_categories
+from otel_ml.baseline.frames import Table, frame_table
+from otel_ml.baseline.message import content_id, from_bytes, to_bytes
+from otel_ml.baseline.numeric import summarise_numbers
+from otel_ml.baseline.outputs import Selected, output_columns
+from otel_ml.baseline.suggestion import unknown
+from otel_ml.errors import BaselineError
+from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind, FeatureRole, ModelKey
+from otel_ml.sketch.summary import Content, FeatureSummary, OpaqueSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from otel_ml.baseline.columns import Column
+    from otel_ml.sketch.bins import BinLayout
+
+
+def build_baseline(
+    data: Any,
+    *,
+    model: ModelKey,
+    predictions: Any = None,
+    scores: Any = None,
+    features: Sequence[str] | str | None = None,
+    excluded: Sequence[str] = (),
+    categorical: Sequence[str] | str = (),
+    on_column: Callable[[str, int, int], None] | None = None,
+) -> Baseline:
+    """Summarise training data; see `Baseline.build`.
+
+    Beyond that, columns may be `excluded` from the features, and `on_column` is called with each column's name, its
+    place and the number of columns before it is read.
+
+    Raises:
+        BaselineError: The data cannot be read, or has no such column.
+    """
+    if not model.name:
+        raise BaselineError("model: '' (must be the model's name)")
+    with _opened(data, features) as table:
+        if not table.rows:
+            raise BaselineError(f"{table.source}: has no rows (a baseline needs at least one)")
+        columns = _selected(
+            table,
+            [
+                *output_columns(FeatureRole.PREDICTION, predictions, table),
+                *output_columns(FeatureRole.SCORE, scores, table),
+            ],
+            features,
+            excluded,
+        )
+        kinds = _kinds(table.source, columns, categorical)
+        summaries: dict[FeatureKey, FeatureSummary] = {}
+        layouts: dict[FeatureKey, BinLayout] = {}
+        for place, (key, chosen) in enumerate(columns.items()):
+            if on_column is not None:
+                on_column(key.name, place, len(columns))
+            content, counters, layout = _summarise(chosen.column, kinds[key], table.rows)
+            summaries[key] = FeatureSummary(key, content, counters)
+            if layout is not None:
+                layouts[key] = layout
+        draft = Baseline(model, "", time.time_ns(), table.rows, summaries, layouts)
+        # As it comes from a file, so that it makes no difference whether it has been in one.
+        return from_bytes(to_bytes(replace(draft, id=content_id(draft))), table.source)
+
+
+def _summarise(column: Column, kind: FeatureKind, rows: int) -> tuple[Content, Counters, BinLayout | None]:
+    if kind is FeatureKind.NUMERIC:
+        return summarise_numbers(column, rows)
+    if kind is FeatureKind.BOOLEAN:
+        return *count_booleans(column), None
+    if kind is FeatureKind.CATEGORICAL:
+        categories, counters = count_categories(column)
+        return categories or OpaqueSummary(), counters, None
+    return OpaqueSummary(), Counters(rows=rows, missing=column.missing()), None
+
+
+@contextmanager
+def _opened(data: Any, names: Sequence[str] | str | None) -> Iterator[Table]:
+    if not isinstance(data, (str, PathLike)):
+        yield frame_table(data, [names] if isinstance(names, str) else names)
+        return
+    path = Path(os.fspath(data))
+    try:
+        from otel_ml.baseline.files import open_file  # noqa: PLC0415 - needs pyarrow, which is optional
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "pyarrow":
+            raise
+        raise BaselineError(f"{path}: reading files needs pyarrow: pip install 'otel-ml[parquet]'") from error
+    with open_file(path) as table:
+        yield table
+
+
+def _selected(
+    table: Table, outputs: Sequence[Selected], features: Sequence[str] | str | None, excluded: Sequence[str]
+) -> dict[FeatureKey, Selected]:
+    """The columns to summarise: features in the data's order or the given one, then predictions and scores."""
+    if isinstance(features, str):
+        features = [features]
+    for name in [*(features or ()), *excluded]:
+        table.column(name)
+    taken = {output.known_as for output in outputs}
+    for name in features or ():
+        if name in taken:
+            raise BaselineError(f"{table.source}: column {name!r} cannot be a feature and an output")
+    names = [name for name in features or table.columns if name not in taken and name not in excluded]
+    inputs = [Selected(FeatureKey(FeatureRole.FEATURE, name), table.column(name), name) for name in names]
+    selected: dict[FeatureKey, Selected] = {}
+    for chosen in [*inputs, *outputs]:
+        if chosen.key in selected:
+            raise BaselineError(f"{table.source}: two {chosen.key.role.value}s are called {chosen.key.name!r}")
+        selected[chosen.key] = chosen
+    if not selected:
+        raise BaselineError(f"{table.source}: no columns are left to summarise")
+    return selected
+
+
+def _kinds(
+    source: str, selected: Mapping[FeatureKey, Selected], categorical: Sequence[str] | str
+) -> dict[FeatureKey, FeatureKind]:
+    """How each column is to be read; those to read as categories go by their name in the data or in the baseline."""
+    kinds = {key: chosen.column.kind for key, chosen in selected.items()}
+    for name in [categorical] if isinstance(categorical, str) else categorical:
+        found = [key for key, chosen in selected.items() if name in (chosen.known_as, key.name)]
+        if not found:
+            known = dict.fromkeys(chosen.known_as or key.name for key, chosen in selected.items())
+            raise BaselineError(f"{source}: {unknown('column', name, list(known))}")
+        for key in found:
+            if kinds[key] is FeatureKind.OPAQUE:
+                raise BaselineError(f"{source}: column {name!r} holds no text, numbers or truth values")
+            kinds[key] = FeatureKind.CATEGORICAL
+    return kinds

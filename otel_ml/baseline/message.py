@@ -1,0 +1,118 @@
+"""A baseline as a message of otel_ml/proto/baseline.proto and back."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from otel_ml.baseline.baseline import Baseline
+from otel_ml.errors import BaselineError, OtelMLError
+from otel_ml.proto import baseline_pb2 as pb
+from otel_ml.sketch.bins import MAX_BINS, AnchoredBins, BinLayout
+from otel_ml.sketch.codec import write_feature
+from otel_ml.sketch.decoding import read_exact, read_feature
+from otel_ml.sketch.feature import FeatureKey, ModelKey
+from otel_ml.sketch.kll_image import MAX_COUNT
+from otel_ml.sketch.summary import FeatureSummary, NumericSummary
+
+_ID_BYTES: Final = 8
+
+
+def to_bytes(baseline: Baseline) -> bytes:
+    """The serialized message."""
+    message = pb.Baseline(
+        model_name=baseline.model.name,
+        model_version=baseline.model.version,
+        id=baseline.id,
+        created_unix_nano=baseline.created_unix_nano,
+        rows=baseline.rows,
+    )
+    for key, summary in baseline.features.items():
+        _write(message.features.add(), summary, baseline.layouts.get(key))
+    return message.SerializeToString(deterministic=True)
+
+
+def content_id(baseline: Baseline) -> str:
+    """Hex digits that name what the baseline says, whoever says it and when."""
+    contents = to_bytes(replace(baseline, id="", created_unix_nano=0))
+    return hashlib.sha256(contents).digest()[:_ID_BYTES].hex()
+
+
+def from_bytes(payload: bytes, source: str) -> Baseline:
+    """The baseline in a serialized message.
+
+    Args:
+        payload: The message's bytes.
+        source: Where it comes from, for messages.
+
+    Raises:
+        BaselineError: It is not such a message, or contradicts itself.
+    """
+    try:
+        message = pb.Baseline.FromString(payload)
+    except DecodeError as error:
+        raise BaselineError(f"{source}: {len(payload)} bytes are no otel_ml.v1.Baseline") from error
+    if not message.model_name or not message.id:
+        raise BaselineError(f"{source}: has no {'id' if message.model_name else 'model name'}")
+    if message.rows > MAX_COUNT:
+        raise BaselineError(f"{source}: {message.rows} rows (at most {MAX_COUNT})")
+    features: dict[FeatureKey, FeatureSummary] = {}
+    layouts: dict[FeatureKey, BinLayout] = {}
+    for place, feature in enumerate(message.features):
+        try:
+            summary, layout = _read(feature, message.rows)
+            if summary.key in features:
+                raise BaselineError("is there already")
+        except (OtelMLError, ValueError) as error:
+            raise BaselineError(f"{source}: features[{place}] {feature.summary.name[:100]!r}: {error}") from error
+        features[summary.key] = summary
+        if layout is not None:
+            layouts[summary.key] = layout
+    model = ModelKey(message.model_name, message.model_version)
+    return Baseline(model, message.id, message.created_unix_nano, message.rows, features, layouts)
+
+
+def _write(message: pb.BaselineFeature, summary: FeatureSummary, layout: BinLayout | None) -> None:
+    content = summary.content
+    if not isinstance(content, NumericSummary):
+        write_feature(message.summary, summary)
+        return
+    # In `summary` each value is in one place, as in a snapshot; what else is known of it stands beside.
+    write_feature(message.summary, replace(summary, content=replace(content, exact=None)))
+    if content.exact is not None:
+        message.exact.values.extend(content.exact.values.tolist())
+        message.exact.counts.extend(content.exact.counts.tolist())
+    if layout is not None:
+        message.edges.extend(layout.edges.tolist())
+        message.bin_counts.extend(content.bins[layout.hash].counts.tolist())
+
+
+def _read(message: pb.BaselineFeature, rows: int) -> tuple[FeatureSummary, BinLayout | None]:
+    summary = read_feature(message.summary)
+    content = summary.content
+    if summary.counters.rows != rows:
+        raise BaselineError(f"counters: of {summary.counters.rows} rows, where the baseline has {rows}")
+    if not isinstance(content, NumericSummary):
+        if message.edges or message.bin_counts or message.HasField("exact"):
+            raise BaselineError(f"has bins or exact counts, which do not belong to {summary.kind.value} columns")
+        return summary, None
+    count = content.moments.count
+    if message.HasField("exact"):
+        content.exact = read_exact(message.exact)
+        if content.exact.count != count:
+            raise BaselineError(f"exact: of {content.exact.count} values, where the counters leave {count}")
+    if not count and not message.edges:
+        return summary, None
+    if not 1 <= len(message.edges) < MAX_BINS or len(message.bin_counts) != len(message.edges) + 1:
+        raise BaselineError(
+            f"{len(message.bin_counts)} bins for {len(message.edges)} edges (one more, 2 to {MAX_BINS})"
+        )
+    if sum(message.bin_counts) != count:
+        raise BaselineError(f"bins: of {sum(message.bin_counts)} values, where the counters leave {count}")
+    layout = BinLayout(np.array(message.edges, dtype=np.float64))
+    content.bins[layout.hash] = AnchoredBins(layout.hash, np.array(message.bin_counts, dtype=np.int64), layout)
+    return summary, layout

@@ -1,0 +1,131 @@
+"""What a baseline says, for people and for machines."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from otel_ml.sketch.summary import BooleanSummary, CategoricalSummary, FeatureSummary, NumericSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from otel_ml.baseline import Baseline
+    from otel_ml.sketch.bins import BinLayout
+
+_HEADINGS: Final = ("column", "role", "kind", "missing", "min", "mean", "max", "bins", "values")
+_RIGHT: Final = frozenset(("missing", "min", "mean", "max", "bins"))
+_SHOWN_CATEGORIES: Final = 3
+
+
+def summary(baseline: Baseline) -> dict[str, Any]:
+    """The head of a report, ready for JSON."""
+    created = datetime.fromtimestamp(baseline.created_unix_nano / 1e9, tz=timezone.utc)
+    return {
+        "model": {"name": baseline.model.name, "version": baseline.model.version},
+        "id": baseline.id,
+        "created": created.isoformat(timespec="seconds"),
+        "rows": baseline.rows,
+        "columns": len(baseline.features),
+    }
+
+
+def report(baseline: Baseline) -> dict[str, Any]:
+    """All of a report, ready for JSON."""
+    columns = [_column(feature, baseline.layout(key)) for key, feature in baseline.features.items()]
+    return {**summary(baseline), "columns": columns}
+
+
+def show(file: Path, baseline: Baseline) -> None:
+    """Print a report: as a table on a terminal, as aligned lines elsewhere."""
+    head = summary(baseline)
+    version = f" version {baseline.model.version}" if baseline.model.version else ""
+    click.echo(f"{file}: baseline {baseline.id} of {baseline.model.name}{version}")
+    click.echo(f"{baseline.rows:,} rows, built {head['created']}")
+    rows = [_row(column) for column in report(baseline)["columns"]]
+    if sys.stdout.isatty():
+        _show_table(rows)
+    else:
+        _show_lines(rows)
+
+
+def _column(feature: FeatureSummary, layout: BinLayout | None) -> dict[str, Any]:
+    counters, content = feature.counters, feature.content
+    column: dict[str, Any] = {
+        "name": feature.key.name,
+        "role": feature.key.role.value,
+        "kind": feature.kind.value,
+        "rows": counters.rows,
+        "missing": counters.missing,
+        "missing_ratio": counters.missing / counters.rows if counters.rows else None,
+        "mismatched": counters.mismatched,
+        "infinite": counters.positive_infinite + counters.negative_infinite,
+    }
+    if isinstance(content, NumericSummary):
+        moments = content.moments
+        if moments.count:
+            column |= {"min": moments.minimum, "mean": moments.mean, "max": moments.maximum}
+            column["standard_deviation"] = moments.standard_deviation if moments.count > 1 else None
+        column["bins"] = layout.bins if layout is not None else 0
+        column["distinct"] = None if content.exact is None else len(content.exact.values)
+    elif isinstance(content, BooleanSummary):
+        column |= {"true": content.true_count, "false": content.false_count}
+    elif isinstance(content, CategoricalSummary):
+        counts = content.categories.counts
+        column["categories"] = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        column["other"] = content.categories.other
+        column["distinct"] = len(counts) if content.categories.is_exact else round(content.cardinality.estimate())
+    return column
+
+
+def _row(column: dict[str, Any]) -> tuple[str, ...]:
+    numbers = [f"{column[name]:.6g}" if name in column else "" for name in ("min", "mean", "max")]
+    return (
+        column["name"],
+        column["role"],
+        column["kind"],
+        f"{column['missing_ratio']:.2%}" if column["missing_ratio"] is not None else "",
+        *numbers,
+        str(column["bins"]) if column.get("bins") else "",
+        _values(column),
+    )
+
+
+def _values(column: dict[str, Any]) -> str:
+    if "true" in column:
+        total = column["true"] + column["false"]
+        return f"true {column['true'] / total:.1%}" if total else ""
+    if "categories" in column:
+        first = ", ".join(list(column["categories"])[:_SHOWN_CATEGORIES])
+        more = column["distinct"] - min(_SHOWN_CATEGORIES, len(column["categories"]))
+        return f"{first} + {more:,} more" if more > 0 else first
+    return f"{column['distinct']} distinct" if column.get("distinct") else ""
+
+
+def _show_table(rows: Sequence[tuple[str, ...]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD)
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right" if heading in _RIGHT else "left", overflow="fold")
+    for row in rows:
+        # Not as markup: a column may be called "[bold]".
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def _show_lines(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(_HEADINGS, *rows, strict=True)]
+    for row in (_HEADINGS, *rows):
+        cells = [
+            cell.rjust(width) if heading in _RIGHT else cell.ljust(width)
+            for heading, cell, width in zip(_HEADINGS, row, widths, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())

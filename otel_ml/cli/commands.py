@@ -1,0 +1,84 @@
+"""The group that all commands are in."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+import click
+
+from otel_ml.errors import ConfigurationError, OtelMLError
+
+_GROUP: Final = "otel_ml_command"
+_SUMMARIES: Final = {
+    "baseline": "Summarise training data; look at such summaries.",
+    "demo": "See a real model drift, an alert fire and resolve, within a minute.",
+    "processor": "Run the service that turns sketches into drift metrics.",
+}
+"""What `--help` says of commands that it does not import."""
+_EXTRAS: Final = {"demo": "demo", "processor": "processor"}
+"""Extras of the distribution that commands need beside this one."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are entry points: other distributions can add some, and `--help` imports none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands by name."""
+        return sorted({*super().list_commands(ctx), *_commands()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        entry_point = _commands().get(cmd_name)
+        if entry_point is None:
+            return super().get_command(ctx, cmd_name)
+        try:
+            command = entry_point.load()
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing in ("", "otel_ml", "collector_processor"):
+                raise
+            hint = f": pip install 'otel-ml[{_EXTRAS[cmd_name]}]'" if cmd_name in _EXTRAS else ""
+            raise click.UsageError(f"{cmd_name} needs {missing}, which is not installed{hint}", ctx) from error
+        if not isinstance(command, click.Command):
+            raise click.UsageError(f"{entry_point.value} is no command", ctx)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands in `--help`."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _SUMMARIES.get(name, "")) for name in self.list_commands(ctx)])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        """As click does, but an unknown command is told the one that may have been meant."""
+        name = args[0]
+        if name not in self.list_commands(ctx) and not name.startswith("-"):
+            from otel_ml.baseline.suggestion import unknown
+
+            ctx.fail(unknown("command", name, self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what our errors say is shown without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            raise _Refused(str(error), 2) from error
+        except OtelMLError as error:
+            raise _Refused(str(error), 1) from error
+
+
+class _Refused(click.ClickException):
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # click declares it on the class, and reads it here
+
+
+def _commands() -> dict[str, EntryPoint]:
+    return {entry_point.name: entry_point for entry_point in entry_points(group=_GROUP)}
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="otel-ml", message="otel-ml %(version)s")
+def otel_ml() -> None:
+    """OpenTelemetry for model servers: sketches in, drift metrics out."""

@@ -1,0 +1,151 @@
+import importlib.metadata
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from otel_ml.cli import commands
+from otel_ml.errors import BaselineError, ConfigurationError
+
+
+class FakeEntryPoint:
+    """A command of another distribution."""
+
+    module = "elsewhere.commands"
+    value = "elsewhere.commands:it"
+
+    def __init__(self, load):
+        self.load = load
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs `otel-ml it` with a command that does as told."""
+
+    def run_(load):
+        monkeypatch.setattr(commands, "_commands", lambda: {"it": FakeEntryPoint(load)})
+        return CliRunner().invoke(commands.otel_ml, ["it"], prog_name="otel-ml")
+
+    return run_
+
+
+def python(script):
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+
+def failing(error):
+    @click.command()
+    def it():
+        raise error
+
+    return lambda: it
+
+
+def test_help_imports_nothing_heavy():
+    """Asking for help does not wait for arrays, telemetry or the service."""
+    script = (
+        "import sys; sys.argv = ['otel-ml', '--help']\n"
+        "from otel_ml.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as exit: print(exit.code)\n"
+        "heavy = ('numpy', 'scipy', 'pyarrow', 'rich', 'opentelemetry', 'grpc', 'google', 'collector_processor')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+
+    done = python(script)
+
+    assert done.stdout.splitlines()[-2:] == ["0", "[]"]
+    assert all(name in done.stdout for name in ("baseline", "processor", "demo"))
+
+
+def test_help_of_a_command_imports_no_arrays():
+    """Neither does the help of a command of ours."""
+    script = (
+        "import sys; sys.argv = ['otel-ml', 'baseline', 'build', '--help']\n"
+        "from otel_ml.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print([name for name in ('numpy', 'pyarrow', 'rich') if name in sys.modules])"
+    )
+
+    assert python(script).stdout.splitlines()[-1] == "[]"
+
+
+def test_without_click_one_line_says_what_to_install():
+    """A model server has the console script, but need not have its dependencies."""
+    script = "import sys; sys.modules['click'] = None; from otel_ml.cli import main; main()"
+
+    done = python(script)
+
+    assert done.returncode == 2
+    assert done.stderr == "otel-ml: the command line needs click: pip install 'otel-ml[cli]'\n"
+    assert done.stdout == ""
+
+
+def test_the_version_is_that_of_the_distribution():
+    """`--version` says what is installed."""
+    done = CliRunner().invoke(commands.otel_ml, ["--version"])
+
+    assert done.output == f"otel-ml {importlib.metadata.version('otel-ml')}\n"
+
+
+def test_an_unknown_command_is_told_the_nearest():
+    """A typo is a usage error, with the command that was probably meant."""
+    done = CliRunner().invoke(commands.otel_ml, ["baselin"], prog_name="otel-ml")
+
+    assert done.exit_code == 2
+    assert "command 'baselin' does not exist (commands: baseline, demo, processor); did you mean 'baseline'?" in (
+        done.stderr
+    )
+
+
+@pytest.mark.parametrize(("error", "code"), [(BaselineError("b: broken"), 1), (ConfigurationError("c: broken"), 2)])
+def test_our_errors_are_shown_without_a_traceback(run, error, code):
+    """A problem with data ends with 1, one with settings with 2."""
+    done = run(failing(error))
+
+    assert (done.exit_code, done.stderr, done.stdout) == (code, f"Error: {error}\n", "")
+
+
+def test_other_errors_pass_through(run):
+    """A bug shows as one."""
+    done = run(failing(ZeroDivisionError()))
+
+    assert isinstance(done.exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("pydantic.fields", "it needs pydantic, which is not installed"),
+        ("grpc", "it needs grpc, which is not installed"),
+    ],
+)
+def test_a_command_whose_extra_is_missing_says_so(run, missing, message):
+    """What is not installed is named, and that is a usage error."""
+
+    def load():
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    done = run(load)
+
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_our_own_missing_module_is_a_bug(run):
+    """A module of ours that is not there is no matter of extras."""
+
+    def load():
+        raise ModuleNotFoundError("No module named 'otel_ml.nothing'", name="otel_ml.nothing")
+
+    assert isinstance(run(load).exception, ModuleNotFoundError)
+
+
+def test_an_entry_point_that_is_no_command_is_refused(run):
+    """Another distribution may register anything."""
+    done = run(object)
+
+    assert done.exit_code == 2
+    assert "elsewhere.commands:it is no command" in done.stderr
