@@ -225,7 +225,7 @@ def _detectors(drift: DriftSettings, path: tuple[str, ...], problems: list[Probl
     for name, settings in drift.detectors.items():
         try:
             found[name] = registry.create(name, settings, path="::".join((*path, "detectors")))
-        except ConfigurationError as error:  # noqa: PERF203 - every problem is wanted
+        except ConfigurationError as error:
             problems.append(Problem((), str(error)))
     for kind, name in drift.decide_by:
         if name not in drift.detectors:

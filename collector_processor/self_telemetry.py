@@ -86,7 +86,7 @@ class SelfTelemetry:
         while True:
             try:
                 return await work()
-            except Exception as error:  # noqa: PERF203 - trying again is what the loop is for
+            except Exception as error:
                 self.failed(task, error)
                 await asyncio.sleep(_RESTART_DELAY_S)
 

@@ -92,6 +92,6 @@ def _retry_delay_s(trailers: Iterable[Any] | None) -> float | None:
                     info = RetryInfo()
                     if detail.Unpack(info):
                         return float(info.retry_delay.ToTimedelta().total_seconds())
-        except (DecodeError, OverflowError):  # noqa: PERF203 - the other place may be readable
+        except (DecodeError, OverflowError):
             continue
     return None

@@ -235,7 +235,7 @@ class OtlpExporter:
         while True:
             try:
                 return await self._transport.send(request.signal, request.body)
-            except RetryableError as error:  # noqa: PERF203 - trying again is what the loop is for
+            except RetryableError as error:
                 # The backend's own wish is a minimum; jitter comes on top, or all replicas return at one moment.
                 jitter_s = random.uniform(0.5, 1.0) * interval_s  # noqa: S311 - not a secret
                 asked_s = min(error.delay_s or 0.0, _LONGEST_DELAY_S)

@@ -165,7 +165,7 @@ class AlertBook:
             return None
         if after is AlertState.QUIET:
             alert.recent.clear()
-        return Transition(key, after, check, feature, window, self._reason(alert, check, feature, window))
+        return Transition(key, after, check, feature, window, self._reason(alert, check, window))
 
     def _has_room(self) -> bool:
         """Whether one more alert can be remembered, if need be by forgetting those that are quiet."""
@@ -182,20 +182,31 @@ class AlertBook:
             return AlertState.FIRING
         return AlertState.PENDING if breaches else AlertState.QUIET
 
-    def _reason(self, alert: Alert, check: Check, feature: FeatureEvaluation, window: WindowEvaluation) -> str:
+    def _reason(self, alert: Alert, check: Check, window: WindowEvaluation) -> str:
         settings = self._settings
         if alert.state is AlertState.FIRING:
-            sign, bound = ">", check.threshold
+            verdict = f"{_number(check.score)} > {_number(check.threshold)}"
             windows = f"{sum(alert.recent)} of {settings.windows} windows"
         else:
-            sign, bound = "<", settings.clear_ratio * check.threshold
+            verdict = f"{_number(check.score)} < {_number(settings.clear_ratio * check.threshold)}"
             windows = f"{alert.clear} windows in a row"
-        tested = check.q_value is not None
-        significance = f"q={check.q_value:.2g} over {check.family} columns" if tested else "no test"
-        return (
-            f"{check.label} {_number(check.score)} {sign} {_number(bound)}, {significance}, n={feature.n_current},"
-            f" {windows}, baseline {window.baseline_id or 'none'}"
-        )
+        baseline = window.baseline_id[:8] if window.baseline_id else "none"
+        return f"{_measure(check)} {verdict}, {_significance(check)}, n={check.n}, {windows}, baseline {baseline}"
+
+
+def _measure(check: Check) -> str:
+    if check.ratios is None:
+        return check.method.upper()
+    now, normal = check.ratios
+    return f"{check.name} ratio {_number(now)}, in the baseline {_number(normal)}: increase"
+
+
+def _significance(check: Check) -> str:
+    if check.q_value is None:
+        return "no test"
+    # Below that a double says 0, which no probability of an observed event is.
+    q_value = f"q={check.q_value:.2g}" if check.q_value >= 1e-99 else "q<1e-99"
+    return f"{q_value} over {check.family} columns"
 
 
 def _number(value: float) -> str:

@@ -196,7 +196,7 @@ class DriftProcessor:
                 loop = asyncio.get_running_loop()
                 evaluation = await loop.run_in_executor(self._thread, self._evaluator.evaluate, window)
                 await self._report(evaluation)
-            except Exception as error:  # noqa: PERF203 - one window must not cost the others
+            except Exception as error:
                 self._telemetry.failed("evaluate", error)
                 self._telemetry.count(semconv.PROCESSOR_WINDOWS, processor_outcome="failed")
 

@@ -61,6 +61,8 @@ class Check:
         method: The detector, or "increase" of a ratio.
         score: The magnitude.
         is_big: The magnitude is above the threshold, and rests on more than an anecdote.
+        n: Values it was measured on.
+        ratios: Of a kind of bad value: its share now, and in the baseline.
         q_value: The p-value after Benjamini-Hochberg over all columns with the same check.
         family: How many those were.
     """
@@ -71,17 +73,14 @@ class Check:
     threshold: float
     is_big: bool
     p_value: float | None
+    n: int
+    ratios: tuple[float, float] | None = None
     q_value: float | None = None
     family: int = 0
 
     def is_significant(self, alpha: float) -> bool:
         """Whether chance does not explain it; where there is no test, magnitude has to do."""
         return self.q_value is None or self.q_value < alpha
-
-    @property
-    def label(self) -> str:
-        """What the score is, in words."""
-        return self.method.upper() if self.name == DRIFT else f"increase of {self.name} ratio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +216,15 @@ class Evaluator:
             if ratio is not None and ratio.total >= self._min_rows:
                 threshold = self._thresholds[name]
                 is_big = ratio.is_degraded(threshold)
-                checks.append(Check(name, "increase", ratio.increase, threshold, is_big, ratio.p_value))
+                ratios = (ratio.ratio, ratio.reference_ratio)
+                check = Check(name, "increase", ratio.increase, threshold, is_big, ratio.p_value, ratio.total, ratios)
+                checks.append(check)
         return checks
 
 
 def _drift_check(result: DriftResult) -> Check:
-    return Check(DRIFT, result.method, result.score, result.threshold, result.drifted, result.p_value)
+    score, threshold, p_value = result.score, result.threshold, result.p_value
+    return Check(DRIFT, result.method, score, threshold, result.drifted, p_value, result.n_current)
 
 
 def _corrected(features: Sequence[FeatureEvaluation]) -> list[FeatureEvaluation]:

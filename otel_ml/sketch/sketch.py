@@ -10,11 +10,11 @@ import numpy.typing as npt
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 CountArray: TypeAlias = npt.NDArray[np.int64]
 
-Batch = TypeVar("Batch", contravariant=True)
+BatchT_contra = TypeVar("BatchT_contra", contravariant=True)
 SketchT = TypeVar("SketchT", bound="Sketch[object]")
 
 
-class Sketch(Protocol[Batch]):
+class Sketch(Protocol[BatchT_contra]):
     """A summary of many values that knows as much after a merge as if it had seen them all itself."""
 
     @property
@@ -22,7 +22,7 @@ class Sketch(Protocol[Batch]):
         """How many values the summary stands for."""
         ...
 
-    def update(self, batch: Batch, /) -> None:
+    def update(self, batch: BatchT_contra, /) -> None:
         """Add a batch of values."""
         ...
 

@@ -218,7 +218,7 @@ async def test_an_incident_fires_on_its_columns_and_resolves_with_the_fix(tmp_pa
         assert fired.severity_number == 13
         reason = attributes(fired)["ml.alert.reason"]
         assert reason.startswith("PSI ")
-        assert reason.endswith(f"n=1000, 2 of 3 windows, baseline {Baseline.load(baseline).id}")
+        assert reason.endswith(f"n=1000, 2 of 3 windows, baseline {Baseline.load(baseline).id[:8]}")
 
 
 async def test_gauges_carry_model_version_and_feature_on_the_points(tmp_path, baseline):

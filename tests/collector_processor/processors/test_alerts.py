@@ -1,5 +1,7 @@
 """When alerts fire, when they resolve, and that they do not flap."""
 
+from dataclasses import replace
+
 import pytest
 from processor_samples import MINUTE, MODEL, START
 
@@ -12,7 +14,7 @@ KEY = AlertKey(MODEL, AMOUNT, "drift")
 
 
 def window(score, q_value=1e-6, *, number=0, threshold=0.2, checked=True):
-    check = Check("drift", "psi", score, threshold, score > threshold, q_value, q_value, 42)
+    check = Check("drift", "psi", score, threshold, score > threshold, q_value, 12_004, None, q_value, 42)
     feature = FeatureEvaluation(
         AMOUNT, FeatureKind.NUMERIC, Counters(rows=12_004), 12_004, checks=[check] if checked else []
     )
@@ -86,6 +88,22 @@ def test_windows_without_a_verdict_change_nothing():
         book.observe(window(0.0, number=number, checked=False))
 
     assert book.state(KEY) is AlertState.FIRING
+
+
+def test_the_reason_of_a_bad_ratio_names_what_is_normal():
+    """An increase alone does not tell whether one row in ten is bad, or nine."""
+    missing = Check("missing", "increase", 0.51, 0.05, True, 0.0, 6_000, (0.65, 0.14), 0.0, 10)
+    book, transitions = AlertBook(AlertSettings()), []
+    for number in range(2):
+        evaluated = window(0.0, number=number)
+        feature = replace(evaluated.features[0], checks=[missing])
+        transitions += book.observe(replace(evaluated, features=[feature]))
+
+    (transition,) = transitions
+    assert transition.reason == (
+        "missing ratio 0.65, in the baseline 0.14: increase 0.51 > 0.05, q<1e-99 over 10 columns, n=6000,"
+        " 2 of 3 windows, baseline ab12cd34"
+    )
 
 
 def test_the_reason_is_one_sentence_with_everything_it_rests_on():
