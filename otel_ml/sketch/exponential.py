@@ -180,7 +180,9 @@ class ExponentialHistogram:
             cumulative.append(np.concatenate(([0], self.positive.counts.cumsum())) + below_zero + self.zero_count)
         if not points:
             return NumericDistribution(np.empty(0), _no_counts(), 0, np.nan, np.nan, is_step=False)
-        at, known = np.clip(np.concatenate(points), -_MAX, _MAX), np.concatenate(cumulative)
+        at, known = np.concatenate(points), np.concatenate(cumulative)
+        # Nothing lies at or below a bound beyond the doubles; clipped, it would deny the largest negative one.
+        at, known = np.minimum(at[at > -np.inf], _MAX), known[at > -np.inf]
         # Where bounds coincide, beyond the range of doubles or around zero, the last one has counted everything.
         last = np.append(at[1:] != at[:-1], values=True)
         minimum, maximum = float(at[0]), float(at[-1])
