@@ -56,6 +56,8 @@ def boolean_of(value: Any) -> bool | None:
     """`value` as a truth value: True, False, 0 and 1; None when it is neither."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
+    if isinstance(value, np.timedelta64):  # NumPy counts it among the numbers, and warns when it is compared with one
+        return None
     try:
         return bool(value) if isinstance(value, (Number, np.number)) and value in (0, 1) else None
     except ArithmeticError:  # a signalling Decimal NaN

@@ -45,7 +45,7 @@ class ModelAdaptor:
     outputs: Callable[[str, dict[str, Any], Any], tuple[Any, Any]]
 
 
-def call_model(  # noqa: PLR0915, PLR0917 - each further call or keyword costs 60 ns of the 1.5 µs there are
+def call_model(  # noqa: PLR0915 - each further call or keyword costs 60 ns of the 1.5 µs there are
     adaptor: ModelAdaptor,
     operation: str,
     method: Callable[..., Any],

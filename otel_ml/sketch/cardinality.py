@@ -57,7 +57,7 @@ class HyperLogLog:
         for text in batch:
             try:
                 add(text or EMPTY_STRING)
-            except TypeError:  # noqa: PERF203 - a lone surrogate: costs nothing until one comes
+            except TypeError:
                 add(text.encode("utf-8", "backslashreplace").decode())
 
     def merge(self, other: HyperLogLog, /) -> None:

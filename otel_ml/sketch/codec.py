@@ -173,6 +173,3 @@ def _moments(moments: Moments) -> pb.Moments:
     mean = low / 2 + high / 2 if math.isnan(moments.mean) else min(max(moments.mean, low), high)
     m2 = sys.float_info.max if math.isnan(moments.m2) else min(moments.m2, sys.float_info.max)
     return pb.Moments(count=moments.count, mean=mean, m2=m2, min=low, max=high)
-
-
-_write_feature = write_feature

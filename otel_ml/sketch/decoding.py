@@ -356,7 +356,3 @@ def _varint(payload: bytes, position: int) -> tuple[int, int]:
         if byte < 128:
             return value, position
     raise LookupError(position)
-
-
-_feature = read_feature
-_exact = read_exact

@@ -43,7 +43,7 @@ class Moments:
             return cls()
         minimum, maximum = float(values.min()), float(values.max())
         # Squares of values near 1e308 overflow; an infinite variance is the honest answer, a warning per batch is not.
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             mean = float(values.mean())
             if not math.isfinite(mean):
                 mean = float((values / values.size).sum())

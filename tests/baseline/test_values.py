@@ -17,7 +17,7 @@ ODD = [
     None,
     float("nan"),
     np.float32("nan"),
-    np.datetime64("NaT"),
+    np.datetime64("NaT", "s"),
     pd.NA,
     pd.NaT,
     True,
@@ -53,7 +53,7 @@ def test_training_and_serving_read_a_value_alike(value):
         assert found == expected or (math.isnan(found) and math.isnan(expected)), name
 
 
-@pytest.mark.parametrize("value", [Decimal("sNaN"), np.timedelta64("NaT")], ids=repr)
+@pytest.mark.parametrize("value", [Decimal("sNaN"), np.timedelta64("NaT", "s")], ids=repr)
 def test_no_value_breaks_the_reading(value):
     """Values that even refuse to be compared are of no kind, and that is all."""
     assert values.boolean_of(value) is None

@@ -318,7 +318,7 @@ def test_methods_keep_their_signature_name_and_documentation(sklearn_instrumente
     assert hooked.__name__ == "predict"
     assert hooked.__qualname__ == "LinearClassifierMixin.predict"
     assert list(inspect.signature(hooked).parameters) == ["self", "X"]
-    assert hooked.__doc__.startswith("\n        Predict class labels")
+    assert inspect.cleandoc(hooked.__doc__).startswith("Predict class labels")
 
 
 def test_methods_that_depend_on_settings_still_come_and_go(sklearn_instrumented):

@@ -126,7 +126,7 @@ def test_the_scale_is_the_finest_that_fits_160_buckets(values):
     ]
     assert max(widths[0]) <= MAX_BUCKETS
     assert histogram.scale == MAX_SCALE or max(widths[1]) > MAX_BUCKETS
-    assert MIN_SCALE <= histogram.scale
+    assert histogram.scale >= MIN_SCALE
 
 
 @given(parts=st.lists(values, min_size=1, max_size=5), order=st.randoms())
