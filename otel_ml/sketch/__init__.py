@@ -1,3 +1,4 @@
-"""Mergeable summaries of columns: one file a kind of sketch, `summary` for all that is kept of one column, `codec` for
-the bytes they travel as.
+"""Mergeable summaries of columns.
+
+One file a kind of sketch; `summary` holds all that is kept of one column, `codec` knows the bytes they travel as.
 """
