@@ -24,7 +24,7 @@ from otel_ml.sketch import codec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from opentelemetry.sdk.metrics import Metric
+    from opentelemetry.sdk.metrics.export import Metric
     from opentelemetry.sdk.trace import ReadableSpan
 
     from otel_ml.sketch.snapshot import Snapshot
@@ -87,7 +87,9 @@ def captured_telemetry(
     """
     recorder = get_recorder()
     telemetry = CapturedTelemetry(
-        InMemorySpanExporter(), InMemoryLogRecordExporter(), InMemoryMetricReader(preferred_temporality)
+        InMemorySpanExporter(),
+        InMemoryLogRecordExporter(),  # type: ignore[no-untyped-call]  # it has no annotations
+        InMemoryMetricReader(preferred_temporality),
     )
     tracers = TracerProvider(shutdown_on_exit=False)
     tracers.add_span_processor(SimpleSpanProcessor(telemetry.span_exporter))

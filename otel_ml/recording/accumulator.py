@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from otel_ml.recording.column_set import ColumnSet
-from otel_ml.recording.columns import RowBatch, batch_of
+from otel_ml.recording.columns import RowBatch, batch_of, looks_like_column
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import RECORD, SHORT
 from otel_ml.recording.outputs import length_of, output_batches
@@ -87,9 +87,8 @@ class ModelAccumulator:
         if set(map(type, features)) == {dict} and _is_row(features[0]):
             sizes = [1] * len(features)
             self._rows += len(features)
-            for piece in RowBatch(features).pieces():
-                self._update(self._features, piece)
-                yield
+            for row_piece in RowBatch(features).pieces():
+                yield from self._take(self._features, row_piece)
         else:
             for start, stop, batch in self._batches(inferences):
                 if batch is None:
@@ -100,15 +99,25 @@ class ModelAccumulator:
                 else:
                     sizes[start:stop] = [length_of(inference[2]) for inference in inferences[start:stop]]
                 for piece in batch.pieces():
-                    self._update(self._features, piece)
-                    yield
+                    yield from self._take(self._features, piece)
         yield from self._output_steps(inferences, sizes, 3, self._predictions)
         yield from self._output_steps(inferences, sizes, 4, self._scores)
         self._count_calls(inferences, sizes)
 
     def drain(self) -> Drained:
         """What was added since the last time."""
-        columns = [*self._features.drain(), *self._predictions.drain(), *self._scores.drain()]
+        columns: list[DrainedColumn] = []
+        for _ in self.drain_steps(columns):
+            pass
+        return self.drained(columns)
+
+    def drain_steps(self, into: list[DrainedColumn]) -> Iterator[None]:
+        """Append all columns, in steps; `drained` gives the rest. Nothing may be added in between."""
+        for columns in (self._features, self._predictions, self._scores):
+            yield from columns.drain(into)
+
+    def drained(self, columns: list[DrainedColumn]) -> Drained:
+        """The columns with the rows they come from."""
         for columns_of_role in (self._features, self._predictions, self._scores):
             if columns_of_role.overflow_rows:
                 self._let(MAX_FEATURES, columns_of_role.overflow_rows)
@@ -122,12 +131,13 @@ class ModelAccumulator:
         calls, self.calls = self.calls, {}
         return calls
 
-    def _update(self, columns: ColumnSet, piece: Batch) -> None:
+    def _take(self, columns: ColumnSet, piece: Batch) -> Iterator[None]:
         try:
-            columns.update(piece)
+            yield from columns.take(piece)
         except Exception as error:
             failed("summarising", error)
             self._let(UNREADABLE, len(piece))
+        yield
 
     def _let(self, reason: str, rows: int) -> None:
         self._let_go[reason] = self._let_go.get(reason, 0) + rows
@@ -199,13 +209,12 @@ class ModelAccumulator:
             columns.kind = info.output_kind or (FeatureKind.CATEGORICAL if info.classes is not None else None)
         for batch in batches:
             for piece in batch.pieces():
-                self._update(columns, piece)
-                yield
+                yield from self._take(columns, piece)
 
     def _count_calls(self, inferences: Sequence[Any], sizes: Sequence[int | None]) -> None:
         if set(map(len, inferences)) == {SHORT}:  # of `record()`: nothing to tell apart
             calls = self._calls_of(CallKind(inferences[0][1], inferences[0][0].system, None))
-            calls.sizes.extend(size for size in sizes if size is not None)
+            calls.sizes.extend([size for size in sizes if size is not None])
             return
         for inference, size in zip(inferences, sizes, strict=True):
             whole = len(inference) > SHORT
@@ -223,8 +232,7 @@ class ModelAccumulator:
 
 
 def _is_row(features: dict[Any, Any]) -> bool:
-    first = next(iter(features.values()), None)
-    return not (isinstance(first, (list, tuple, np.ndarray)) or hasattr(first, "to_numpy"))
+    return not looks_like_column(next(iter(features.values()), None))
 
 
 def _run_end(inferences: Sequence[Any], start: int) -> int:

@@ -8,6 +8,7 @@ within the few hundredths of a second after `record()` records the changed row.
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -92,9 +93,8 @@ def _take_frame(value: Any) -> Captured:
 
 
 def _take_columns(value: Any) -> Captured:
-    shape = getattr(value, "shape", (1,))
-    rows = shape[0]
-    return Captured(value, rows, rows * (shape[1] if len(shape) > 1 else 1) * 8)
+    shape: tuple[int, ...] = getattr(value, "shape", (1,))
+    return Captured(value, shape[0], math.prod(shape) * 8)
 
 
 def _take_sparse(value: Any) -> Captured:

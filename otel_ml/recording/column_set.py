@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from otel_ml.sketch.summary import FeatureSummary, OpaqueSummary
 from otel_ml.sketch.text import bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from otel_ml.baseline import Baseline
     from otel_ml.recording.columns import Batch
@@ -62,49 +63,71 @@ class ColumnSet:
         if baseline is not None and role is FeatureRole.FEATURE:
             self._add({key.name: baseline.kind(key) for key in baseline.features if key.role is role})
 
-    def update(self, batch: Batch) -> None:
-        """Add a batch of rows."""
+    def take(self, batch: Batch) -> Iterator[None]:
+        """Add a batch of rows, in steps of at most about 0.25 ms."""
         if not len(batch):
-            return
+            return iter(())
         self.rows += len(batch)
         if isinstance(batch, RowBatch):
-            self._update_rows(batch.rows)
-        elif isinstance(batch, MatrixBatch):
-            self._update_matrix(batch)
-        else:
-            self._update_columns(batch)
+            return self._take_rows(batch.rows)
+        if isinstance(batch, MatrixBatch):
+            return self._take_matrix(batch)
+        return self._take_columns(batch)
 
-    def drain(self) -> list[DrainedColumn]:
-        """What was added since the last time; columns of which nothing but absence is known yet are left out."""
+    def drain(self, into: list[DrainedColumn]) -> Iterator[None]:
+        """Append what was added since the last time, in steps; columns known only by their absence are left out."""
         if not self.rows:
-            return []
-        self.rows = 0
-        drained = [
-            DrainedColumn(column.summary, column.histogram) for group in self._groups for column in group.drain()
-        ]
-        drained.extend(DrainedColumn(column.drain()) for column, _ in self._counted)
-        for source, (key, counters) in self._opaque.items():
-            drained.append(DrainedColumn(FeatureSummary(key, OpaqueSummary(), counters)))
-            self._opaque[source] = (key, Counters())
-        return drained
-
-    def _update_rows(self, rows: Sequence[Mapping[Any, Any]]) -> None:
-        known = self._known
-        # As many keys as expected in all rows together, and (below) no expected key absent: then nothing is new.
-        if self._names is not None or not known or self._undecided or sum(map(len, rows)) != len(rows) * len(known):
-            self._names = None
-            self._discover(rows)
+            return
         for group in self._groups:
-            group.update_rows(rows)
-        for column, read in self._counted:
+            yield from group.settle()
+        self.rows = 0
+        for group in self._groups:
+            for column in group.drain():
+                into.append(DrainedColumn(column.summary, column.histogram))
+                yield
+        for counted, _ in self._counted:
+            into.append(DrainedColumn(counted.drain()))
+            yield
+        for source, (key, counters) in self._opaque.items():
+            into.append(DrainedColumn(FeatureSummary(key, OpaqueSummary(), counters)))
+            self._opaque[source] = (key, Counters())
+
+    def _take_rows(self, rows: Sequence[Mapping[Any, Any]]) -> Iterator[None]:
+        known = self._known
+        # As many keys as expected in all rows together, and none of the expected ones absent: then there is no other.
+        as_many = bool(known) and sum(map(len, rows)) == len(rows) * len(known)
+        if not as_many or self._undecided:
+            self._discover(rows)
+        groups, counted, opaque = len(self._groups), len(self._counted), len(self._opaque)
+        is_odd = yield from self._feed(rows, self._groups, self._counted, self._opaque)
+        if is_odd and as_many:
+            self._discover(rows)
+            new = dict(itertools.islice(self._opaque.items(), opaque, None))
+            yield from self._feed(rows, self._groups[groups:], self._counted[counted:], new)
+
+    def _feed(
+        self,
+        rows: Sequence[Mapping[Any, Any]],
+        groups: Iterable[NumericGroup],
+        counted: Iterable[tuple[CountedColumn, Any]],
+        opaque: Mapping[Any, tuple[FeatureKey, Counters]],
+    ) -> Generator[None, None, bool]:
+        """Fill columns from rows; returns whether any value was not as expected."""
+        is_odd = False
+        for group in groups:
+            yield from group.take_rows(rows)
+            is_odd |= group.met_odd_rows
+        for column, read in counted:
             try:
                 values = list(map(read, rows))
             except Exception:
+                is_odd = True
                 values = [row.get(column.source) for row in rows]
             column.update(values)
-        for source, (_, counters) in self._opaque.items():
+        for source, (_, counters) in opaque.items():
             counters.rows += len(rows)
-            counters.missing += sum(_absent(row.get(source)) for row in rows)
+            counters.missing += sum(is_missing(row.get(source)) for row in rows)
+        return is_odd
 
     def _discover(self, rows: Sequence[Mapping[Any, Any]]) -> None:
         known = self._known
@@ -125,13 +148,13 @@ class ColumnSet:
         if len(candidates) < len(self._undecided) + len(new) or unseen:
             self.overflow_rows += sum(not known.keys() >= row.keys() for row in rows)
 
-    def _update_matrix(self, batch: MatrixBatch) -> None:
+    def _take_matrix(self, batch: MatrixBatch) -> Iterator[None]:
         if batch.names is not self._names:
             boolean = batch.values.dtype.kind == "b"
             inferred = FeatureKind.BOOLEAN if boolean else FeatureKind.NUMERIC
             self._admit(batch.names, {name: inferred for name in batch.names if self._is_open(name)}, len(batch))
         for group in self._groups:
-            group.update_matrix(batch)
+            yield from group.take_matrix(batch)
         if self._counted or self._opaque:
             positions = {name: index for index, name in enumerate(batch.names)}
             columns = {
@@ -142,13 +165,13 @@ class ColumnSet:
             self._count_columns(columns, len(batch))
             self._count_opaque({name: batch.values[:, index] for name, index in positions.items()}, len(batch))
 
-    def _update_columns(self, batch: ColumnBatch) -> None:
+    def _take_columns(self, batch: ColumnBatch) -> Iterator[None]:
         names = tuple(batch.columns)
         if names != self._names or self._undecided:
             kinds = {name: _kind_of_column(batch.columns[name]) for name in names if self._is_open(name)}
             self._admit(names, kinds, len(batch))
         for group in self._groups:
-            group.update_columns(batch.columns, len(batch))
+            yield from group.take_columns(batch.columns, len(batch))
         columns = {
             column.key.name: batch.columns[column.key.name]
             for column, _ in self._counted
@@ -172,7 +195,7 @@ class ColumnSet:
         for key, counters in self._opaque.values():
             counters.rows += rows
             column = columns.get(key.name)
-            counters.missing += rows if column is None else sum(map(_absent, column))
+            counters.missing += rows if column is None else sum(map(is_missing, column))
 
     def _is_open(self, name: str) -> bool:
         return name not in self._known or name in self._undecided
@@ -228,10 +251,3 @@ def _kind_of_column(column: Any) -> FeatureKind | None:
     if kind == "b":
         return FeatureKind.BOOLEAN
     return FeatureKind.NUMERIC if kind is not None and kind in "fiu" else kind_of(column)
-
-
-def _absent(value: Any) -> bool:
-    try:
-        return is_missing(value)
-    except Exception:  # a value whose own methods fail is there, at least
-        return False

@@ -124,21 +124,19 @@ def batch_of(container: Any, names: Callable[[int], Names]) -> Batch:
     raise UnreadableInputError(f"{kind.__module__}.{kind.__qualname__}")
 
 
-def single_column(values: Any, name: str) -> Batch | None:
-    """A plain list of scalars as one column; None when it is anything else."""
-    for value in values:
-        if not isinstance(value, (*_SCALARS, np.generic)):
-            return None
-    return ColumnBatch({name: values}, len(values))
+def looks_like_column(value: Any) -> bool:
+    """Whether a dict that holds this may be a dict of columns, rather than a row."""
+    # Asked of the class: an instance may answer to any name, or fail.
+    return isinstance(value, (list, tuple, np.ndarray)) or hasattr(type(value), "to_numpy")
 
 
 def _from_mapping(mapping: Mapping[Any, Any]) -> Batch:
     """One row, or columns when every value is a list or array of one length."""
     first = next(iter(mapping.values()), None)
-    if isinstance(first, (list, tuple, np.ndarray)) or hasattr(first, "to_numpy"):
-        lengths = {_length(value) for value in mapping.values()}
-        if len(lengths) == 1 and None not in lengths:
-            return ColumnBatch({str(name): _plain(value) for name, value in mapping.items()}, lengths.pop() or 0)
+    if looks_like_column(first):
+        lengths = {len(value) if looks_like_column(value) else 0 for value in mapping.values()}
+        if len(lengths) == 1 and (length := lengths.pop()):
+            return ColumnBatch({str(name): _plain(value) for name, value in mapping.items()}, length)
     return RowBatch([mapping])
 
 
@@ -215,9 +213,7 @@ def _polars_column(series: Any) -> Any:
 
 
 def _from_arrow(table: Any) -> Batch:
-    columns = {
-        str(name): _arrow_column(column) for name, column in zip(table.column_names, table.columns, strict=True)
-    }
+    columns = {str(name): _arrow_column(column) for name, column in zip(table.column_names, table.columns, strict=True)}
     return ColumnBatch(columns, table.num_rows)
 
 
@@ -243,15 +239,6 @@ def _as_row(item: Any) -> dict[str, Any] | None:
     if hasattr(kind, "keys") and hasattr(kind, "__getitem__"):
         return {key: item[key] for key in item.keys()}  # noqa: SIM118 - not every mapping iterates over its keys
     return None
-
-
-def _length(value: Any) -> int | None:
-    if isinstance(value, (str, bytes, dict)):
-        return None
-    try:
-        return len(value)
-    except TypeError:
-        return None
 
 
 def _plain(column: Any) -> Any:

@@ -45,7 +45,7 @@ class CountedColumn:
             for value in values:
                 try:
                     fresh[value] += 1
-                except Exception:  # noqa: PERF203 - the rare path
+                except Exception:
                     odd += 1
             self._counters.rows += odd
             self._counters.mismatched += odd

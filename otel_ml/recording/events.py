@@ -103,9 +103,7 @@ def _rows(batch: Batch) -> list[dict[str, Any]]:
         return [dict(zip(batch.names, map(_plain, row), strict=True)) for row in batch.values.tolist()]
     if isinstance(batch, ColumnBatch):
         columns = [column.tolist() if hasattr(column, "tolist") else column for column in batch.columns.values()]
-        return [
-            dict(zip(batch.columns, map(_plain, row), strict=True)) for row in zip(*columns, strict=True)
-        ]
+        return [dict(zip(batch.columns, map(_plain, row), strict=True)) for row in zip(*columns, strict=True)]
     return [{str(name): _plain(value) for name, value in row.items()} for row in batch.rows]
 
 

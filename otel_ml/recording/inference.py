@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 RECORD: Final = "record"
 """Operation of an explicit `otel_ml.record()`."""
 SHORT: Final = 5
-"""Fields of an inference up to its scores: a tuple of just these may stand in the queue, for it is made faster."""
+"""Fields of an inference up to its scores: a tuple of just these will do, and is made faster."""
 
 
 class ModelInfo:
@@ -77,3 +77,16 @@ class Inference(NamedTuple):
     prediction_id: str | None = None
     span_context: SpanContext | None = None
     timestamp_unix_nano: int = 0
+
+
+class Told(NamedTuple):
+    """A row as `otel_ml.record()` was told it: its arguments, which the worker makes an `Inference` of."""
+
+    model: Any
+    features: Any
+    predictions: Any
+    scores: Any
+    version: Any
+    feature_names: Any
+    prediction_id: Any
+    timestamp: Any

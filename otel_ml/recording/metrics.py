@@ -16,12 +16,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from otel_ml import semconv
+from otel_ml.recording.guard import warn_once
 from otel_ml.sketch.exponential import ExponentialHistogram
 from otel_ml.sketch.moments import Moments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from otel_ml.sketch.sketch import CountArray, FloatArray
 
 Attributes: TypeAlias = "tuple[tuple[str, str], ...]"
@@ -29,6 +28,9 @@ Attributes: TypeAlias = "tuple[tuple[str, str], ...]"
 
 DURATION_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCH_SIZE_BOUNDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0, 16384.0, 65536.0)
+
+MAX_SERIES: Final = 20_000
+"""Of all metrics together; ten models of a thousand features have 10,000."""
 
 _BOUNDS: Final = {
     semconv.INFERENCE_DURATION: np.array(DURATION_BOUNDS),
@@ -72,6 +74,16 @@ class SeriesSet:
     explicit: dict[tuple[semconv.Metric, Attributes], ExplicitSeries] = field(default_factory=dict)
     exponential: dict[tuple[semconv.Metric, Attributes], ExponentialSeries] = field(default_factory=dict)
 
+    def has_room(self, metric: semconv.Metric, attributes: Attributes) -> bool:
+        """Whether the series exists or may be made: a program that makes up names must not fill the memory."""
+        key = (metric, attributes)
+        if key in self.sums or key in self.explicit or key in self.exponential:
+            return True
+        if len(self.sums) + len(self.explicit) + len(self.exponential) < MAX_SERIES:
+            return True
+        warn_once("series", f"there are {MAX_SERIES} metric series already; new ones are left out, sketches are not")
+        return False
+
     def add_sum(self, metric: semconv.Metric, attributes: Attributes, amount: int) -> None:
         """Count on."""
         self.sums[metric, attributes] = self.sums.get((metric, attributes), 0) + amount
@@ -110,8 +122,6 @@ class MetricStore:
     """Series since the process began, and since the last collection for every reader that wants deltas."""
 
     def __init__(self) -> None:
-        self.active: Mapping[Attributes, int] = {}
-        """Calls that are running, by model; replaced by the worker, and by `refresh_active` on collection."""
         self._lock = threading.Lock()
         self._cumulative = SeriesSet(time.time_ns())
         self._deltas: WeakKeyDictionary[object, SeriesSet] = WeakKeyDictionary()
@@ -123,14 +133,14 @@ class MetricStore:
     def add_sum(self, metric: semconv.Metric, attributes: Attributes, amount: int) -> None:
         """Count on."""
         with self._lock:
-            for series in self._every():
+            for series in self._with_room(metric, attributes):
                 series.add_sum(metric, attributes, amount)
 
     def add_explicit(self, metric: semconv.Metric, attributes: Attributes, values: FloatArray) -> None:
         """Count values into the metric's bounds."""
         if values.size:
             with self._lock:
-                for series in self._every():
+                for series in self._with_room(metric, attributes):
                     series.add_explicit(metric, attributes, values)
 
     def add_exponential(
@@ -139,7 +149,7 @@ class MetricStore:
         """Merge a histogram and the moments of the same values."""
         if moments.count:
             with self._lock:
-                for series in self._every():
+                for series in self._with_room(metric, attributes):
                     series.add_exponential(metric, attributes, histogram, moments)
 
     def collect(self, reader: object, *, with_deltas: bool) -> tuple[SeriesSet, SeriesSet | None]:
@@ -157,5 +167,6 @@ class MetricStore:
             self._deltas[reader] = SeriesSet(time.time_ns())
             return cumulative, delta
 
-    def _every(self) -> list[SeriesSet]:
-        return [self._cumulative, *self._deltas.values()]
+    def _with_room(self, metric: semconv.Metric, attributes: Attributes) -> list[SeriesSet]:
+        every = (self._cumulative, *self._deltas.values())
+        return [series for series in every if series.has_room(metric, attributes)]

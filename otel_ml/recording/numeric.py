@@ -14,7 +14,7 @@ from otel_ml.recording.values import number_of
 from otel_ml.sketch.block import NumericBlock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from otel_ml.recording.columns import MatrixBatch
     from otel_ml.sketch.bins import BinLayout
@@ -32,13 +32,13 @@ class NumericGroup:
         layouts: Bins cut from the baseline, where there is one.
     """
 
-    __slots__ = ("_block", "_indexes", "_pack", "_read", "keys", "sources")
+    __slots__ = ("_block", "_indexes", "_pack", "_read", "keys", "met_odd_rows", "sources")
 
-    def __init__(
-        self, keys: Sequence[FeatureKey], sources: Sequence[Any], layouts: Sequence[BinLayout | None]
-    ) -> None:
+    def __init__(self, keys: Sequence[FeatureKey], sources: Sequence[Any], layouts: Sequence[BinLayout | None]) -> None:
         self.keys = tuple(keys)
         self.sources = tuple(sources)
+        self.met_odd_rows = False
+        """Whether the last rows had values that are no numbers, or lacked some."""
         self._block = NumericBlock(self.keys, layouts)
         self._pack = struct.Struct(f"{len(self.keys)}d").pack
         if len(self.sources) == 1:
@@ -48,7 +48,7 @@ class NumericGroup:
             self._read = itemgetter(*self.sources)
         self._indexes: tuple[tuple[str, ...], list[int | None] | None] | None = None
 
-    def update_rows(self, rows: Sequence[Mapping[Any, Any]]) -> None:
+    def take_rows(self, rows: Sequence[Mapping[Any, Any]]) -> Iterator[None]:
         """Add rows: 190 ns each for 14 columns while every value is a number, by value for the rows where not."""
         pack, read = self._pack, self._read
         try:
@@ -56,23 +56,24 @@ class NumericGroup:
             # the type check as well as the conversion.
             packed = b"".join([pack(*read(row)) for row in rows])
         except Exception:
-            self._update_odd_rows(rows)
-            return
-        self._block.update(np.frombuffer(packed).reshape(len(rows), len(self.keys)))
+            self.met_odd_rows = True
+            return self._take(*self._odd_rows(rows))
+        self.met_odd_rows = False
+        return self._take(np.frombuffer(packed).reshape(len(rows), len(self.keys)))
 
-    def update_matrix(self, batch: MatrixBatch) -> None:
+    def take_matrix(self, batch: MatrixBatch) -> Iterator[None]:
         """Add a matrix; columns of ours that it lacks are missing."""
         indexes = self._indexes_in(batch.names)
         if indexes is None:
-            matrix = np.ascontiguousarray(batch.values, dtype=np.float64)
+            matrix = batch.values
         else:
             matrix = np.full((len(batch.values), len(self.keys)), np.nan)
             for column, index in enumerate(indexes):
                 if index is not None:
                     matrix[:, column] = batch.values[:, index]
-        self._block.update(matrix)
+        return self._take(matrix)
 
-    def update_columns(self, columns: Mapping[str, Any], rows: int) -> None:
+    def take_columns(self, columns: Mapping[str, Any], rows: int) -> Iterator[None]:
         """Add columns of `rows` values each; those of ours that are absent are missing."""
         matrix = np.full((rows, len(self.keys)), np.nan)
         mismatched = np.zeros(len(self.keys), np.int64)
@@ -80,11 +81,28 @@ class NumericGroup:
             column = columns.get(key.name)
             if column is not None:
                 mismatched[index] = _fill(matrix[:, index], column)
-        self._block.update(matrix, mismatched=mismatched if mismatched.any() else None)
+        return self._take(matrix, mismatched)
 
-    def drain(self) -> list[NumericColumn]:
-        """What was added since the last time."""
-        return self._block.drain()
+    def settle(self) -> Iterator[None]:
+        """Work off what the block has only buffered yet, as before a drain."""
+        self._block.seal()
+        while self._block.step():
+            yield
+
+    def drain(self) -> Iterator[NumericColumn]:
+        """What was added since the last time, each column finished when it is asked for."""
+        return self._block.drain_lazily()
+
+    def _take(self, matrix: FloatArray, mismatched: CountArray | None = None) -> Iterator[None]:
+        """Hand rows to the block; a step every 0.25 ms of its work, none while it only copies."""
+        taken = self._block.fill(matrix, mismatched)
+        while True:
+            while self._block.step():
+                yield
+            if taken >= len(matrix):
+                return
+            yield
+            taken += self._block.fill(matrix[taken:])
 
     def _indexes_in(self, names: tuple[str, ...]) -> list[int | None] | None:
         """Where our columns stand in a matrix of these columns; None when they are the same."""
@@ -94,7 +112,7 @@ class NumericGroup:
             self._indexes = (names, None if mine == names else [positions.get(name) for name in mine])
         return self._indexes[1]
 
-    def _update_odd_rows(self, rows: Sequence[Mapping[Any, Any]]) -> None:
+    def _odd_rows(self, rows: Sequence[Mapping[Any, Any]]) -> tuple[FloatArray, CountArray]:
         matrix = np.empty((len(rows), len(self.keys)))
         mismatched: CountArray = np.zeros(len(self.keys), np.int64)
         pack, read = self._pack, self._read
@@ -103,14 +121,11 @@ class NumericGroup:
                 target[:] = np.frombuffer(pack(*read(row)))
             except Exception:
                 self._read_odd_row(row, target, mismatched)
-        self._block.update(matrix, mismatched=mismatched if mismatched.any() else None)
+        return matrix, mismatched
 
     def _read_odd_row(self, row: Mapping[Any, Any], target: FloatArray, mismatched: CountArray) -> None:
         for index, source in enumerate(self.sources):
-            try:
-                number = number_of(row.get(source))
-            except Exception:  # a value whose own methods fail
-                number = None
+            number = number_of(row.get(source))
             if number is None:
                 mismatched[index] += 1
                 number = math.nan
@@ -127,10 +142,7 @@ def _fill(target: FloatArray, column: Any) -> int:
     except Exception:
         mismatched = 0
         for index, value in enumerate(column):
-            try:
-                number = number_of(value)
-            except Exception:
-                number = None
+            number = number_of(value)
             if number is None:
                 mismatched += 1
                 number = math.nan

@@ -18,6 +18,7 @@ SINGLE_NAME: Final = {3: "prediction", 4: "score"}
 """Name of the only output, by the field of `Inference` that holds it."""
 
 _SCALARS: Final = frozenset((float, int, str, bool))
+_NOTHING: Final = frozenset((type(None),))
 
 
 def output_batches(inferences: Sequence[Any], sizes: Sequence[int | None], field: int) -> list[Batch]:
@@ -28,16 +29,20 @@ def output_batches(inferences: Sequence[Any], sizes: Sequence[int | None], field
         sizes: Rows each of them had, where known.
         field: Position in `Inference` of what is read.
     """
-    present = [
-        (inference[0], inference[field], size)
-        for inference, size in zip(inferences, sizes, strict=True)
-        if len(inference) > field and inference[field] is not None
-    ]
-    if not present:
-        return []
-    values = [value for _, value, _ in present]
+    given = [inference[field] if len(inference) > field else None for inference in inferences]
+    types = set(map(type, given))
     name = SINGLE_NAME[field]
-    types = set(map(type, values))
+    if types <= _SCALARS:  # the usual case by far: one value per row
+        return [ColumnBatch({name: given}, len(given))]
+    if types == _NOTHING:
+        return []
+    present = [
+        (inference[0], value, size)
+        for inference, value, size in zip(inferences, given, sizes, strict=True)
+        if value is not None
+    ]
+    values = [value for _, value, _ in present]
+    types.discard(type(None))
     if types <= _SCALARS:
         return [ColumnBatch({name: values}, len(values))]
     if types == {np.ndarray} and len({(value.ndim, value.dtype.kind) for value in values}) == 1:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from otel_ml.recording.capture import capture
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import Inference
@@ -23,7 +25,10 @@ MAX_WEIGHT = 128 * 1024 * 1024
 MAX_MODELS = 200
 """Models whose drops are told apart."""
 
-_ATOMS = frozenset((float, int, str, bool, type(None)))
+_ndarray = np.ndarray
+_WHOLE = len(Inference._fields)
+_SMALL = 1024 * 1024
+"""Bytes of an array that is copied without further thought."""
 
 
 class Tally:
@@ -48,13 +53,16 @@ class InferenceQueue:
             So nothing has to be asked on the usual path: closed, off and not yet started all look like "full".
     """
 
-    __slots__ = ("_append", "_limit", "_size", "_start", "_tallies", "_weight", "waiting")
+    __slots__ = ("_append", "_limit", "_looks_closer", "_size", "_start", "_tallies", "_weight", "quick", "waiting")
 
     def __init__(self, size: int, start: Callable[[], bool]) -> None:
         self.waiting: deque[Any] = deque()
         self._append = self.waiting.append
         self._size = size
         self._limit = 0
+        self.quick = 0
+        """How many may wait for `record()` to append a row without looking any closer; see there."""
+        self._looks_closer = False
         self._weight = 0
         self._start = start
         self._tallies: dict[ModelKey, Tally] = {}
@@ -65,21 +73,61 @@ class InferenceQueue:
     def put(self, inference: Any) -> None:
         """Take one `Inference`, or a tuple of its first fields; never waits, never raises.
 
-        A row of atoms goes straight in; whatever is mutable is copied and weighed first, see `capture`.
+        A row as a dict goes straight in; arrays and frames are copied and weighed first, see `capture`.
         """
-        # Two tests and an append: this is the request's cost. No try: none of them can raise.
-        if len(self.waiting) < self._limit and inference[2].__class__ is dict and inference[3].__class__ in _ATOMS:
+        # Two tests and an append for a row; for the usual call of a model, an array in and an array out, a few more and
+        # two copies. This is the request's cost, so everything else takes its detours elsewhere.
+        kind = type(inference[2])
+        if kind is dict and len(self.waiting) < self._limit:
             self._append(inference)
-        else:
-            self._put_with_care(inference)
+            return
+        if kind is _ndarray and len(self.waiting) < self._limit and len(inference) == _WHOLE:
+            info, operation, features, predictions, scores, duration_s, error_type, own_id, span, timestamp = inference
+            size = features.nbytes
+            if (
+                size < _SMALL
+                and scores is None
+                and type(predictions) is _ndarray
+                and predictions.nbytes < _SMALL
+                and self._weight < MAX_WEIGHT
+            ):
+                try:
+                    features, predictions = features.copy(), predictions.copy()
+                except Exception as error:
+                    failed("copying", error)
+                    return
+                self._weight += size
+                self._append(
+                    (
+                        info,
+                        operation,
+                        features,
+                        predictions,
+                        None,
+                        duration_s,
+                        error_type,
+                        own_id,
+                        span,
+                        timestamp,
+                        size,
+                    )
+                )
+                return
+        self._put_with_care(inference)
 
     def open(self) -> None:
         """Let inferences in."""
         self._limit = self._size
+        self.quick = 0 if self._looks_closer else self._size
 
     def close(self) -> None:
         """Let nothing in any more; what waits stays."""
-        self._limit = 0
+        self._limit = self.quick = 0
+
+    def look_closer(self) -> None:
+        """From now on have `record()` look for the request it is called in: there may be one."""
+        self._looks_closer = True
+        self.quick = 0
 
     def resize(self, size: int) -> None:
         """Let so many wait, once it is open again."""
@@ -93,19 +141,17 @@ class InferenceQueue:
     def reset(self) -> None:
         """As if nothing had ever been put: for a forked child, which inherits what the parent will send."""
         self.waiting.clear()
-        self._limit = 0
+        self._limit = self.quick = 0
         self._weight = 0
         self._tallies = {}
 
     def take(self, count: int) -> list[Any]:
-        """Up to `count` of the oldest: tuples of the first fields of `Inference`, with their weight behind the last
-        field where they were weighed.
-        """
+        """Up to `count` of the oldest, as they were put; those that were weighed have their weight behind."""
         pop = self.waiting.popleft
         taken = []
         try:
             for _ in range(count):
-                taken.append(pop())
+                taken.append(pop())  # noqa: PERF401 - what was popped before the queue ran dry must not be lost
         except IndexError:
             # Empty: the moment to forget what unlocked additions may have got wrong.
             self._weight = 0
@@ -113,7 +159,7 @@ class InferenceQueue:
 
     def release(self, inference: Any) -> None:
         """Say that something taken is no longer held."""
-        if len(inference) > len(Inference._fields):
+        if len(inference) > _WHOLE:
             self._weight = max(0, self._weight - inference[-1])
 
     def tallies(self) -> list[tuple[ModelKey, Tally]]:
@@ -128,13 +174,12 @@ class InferenceQueue:
             if len(self.waiting) >= self._limit:
                 self._tally(model).queue_full += _rows(inference)
                 return
-            if inference[2].__class__ is dict and inference[3].__class__ in _ATOMS:
+            if type(inference[2]) is dict:
                 self._append(inference)
-                return
-            if self._weight >= MAX_WEIGHT:
+            elif self._weight >= MAX_WEIGHT:
                 self._tally(model).queue_full += _rows(inference)
-                return
-            self._append(self._captured(inference))
+            else:
+                self._append(self._captured(inference))
         except Exception as error:
             failed("queueing", error)
 

@@ -204,7 +204,7 @@ def _exponential(series: SeriesSet, now: int) -> Callable[[dict[str, str], Expon
             start_time_unix_nano=series.start_time_unix_nano,
             time_unix_nano=now,
             count=histogram.count,
-            sum=total,  # type: ignore[arg-type]
+            sum=total,
             scale=histogram.scale,
             zero_count=histogram.zero_count,
             positive=_buckets(histogram.positive),

@@ -14,6 +14,8 @@ from otel_ml.recording.logs import logger_provider
 from otel_ml.recording.metrics import MetricStore
 from otel_ml.recording.queue import InferenceQueue
 from otel_ml.recording.readers import extend_readers, meter_provider, restore_readers
+from otel_ml.recording.request import request_scope
+from otel_ml.recording.told import ToldReader
 
 if TYPE_CHECKING:
     from otel_ml.baseline import Baseline
@@ -32,6 +34,7 @@ class Recorder:
 
     Attributes:
         settings: How recording behaves; change them with `configure`.
+        told: Reads what `record()` was told.
         enabled: False when nothing is recorded at all: hooks may skip their work.
         wants_span_context: Whether `Inference.span_context` and `.prediction_id` are of use: for opt-in events.
         queue: Holds what waits.
@@ -46,6 +49,8 @@ class Recorder:
         self.store = MetricStore()
         self.queue = InferenceQueue(settings.queue_size, self._start)
         self.submit = self.queue.put
+        self.told = ToldReader(settings)
+        request_scope.before_first(self.queue.look_closer)
         self._stopped = False
         self._starting = threading.Lock()
         self._worker: Worker | None = None
@@ -56,6 +61,7 @@ class Recorder:
         self.settings = settings
         self.enabled = settings.enabled
         self.wants_span_context = settings.enabled and settings.capture_events
+        self.told = ToldReader(settings)
         self.queue.resize(settings.queue_size)
         self._stopped = False
 
@@ -92,12 +98,14 @@ class Recorder:
             if self._worker is None:
                 from otel_ml.recording.worker import Worker  # noqa: PLC0415 - numpy and the sketches, on first use
 
-                worker = Worker(self.queue, self.settings, self.store, self._baselines, self._register_exit)
+                worker = Worker(self.queue, self.settings, self.store, self.told, self._baselines, self._register_exit)
                 extend_readers(self.store, self._active)
                 worker.start()
                 self._worker = worker
                 self._register_exit()
             self.queue.open()
+            if self.wants_span_context:
+                self.queue.quick = 0
         return True
 
     def _register_exit(self) -> None:

@@ -5,6 +5,7 @@ Only spans depend on tracing being set up and sampled; sketches, metrics and eve
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context, trace
@@ -23,6 +24,9 @@ class OpenSpan(NamedTuple):
     span: trace.Span
     token: Any
 
+
+_NAMED_PROVIDER = "OTEL_PYTHON_TRACER_PROVIDER" in os.environ
+"""Then the first who asks for the provider has it loaded."""
 
 # The provider a tracer was last taken from: asking for a tracer takes a lock, comparing two providers nothing.
 _provider: trace.TracerProvider | None = None
@@ -89,6 +93,9 @@ def error_type_of(error: BaseException) -> str:
 def _current_tracer() -> trace.Tracer | None:
     """A tracer of the SDK; None while there is only the API."""
     global _provider, _tracer  # noqa: PLW0603 - a cache of one
+    # While no provider is set, asking for it costs 1 µs in every call: it reads the environment each time.
+    if getattr(trace, "_TRACER_PROVIDER", _provider) is None and not _NAMED_PROVIDER:
+        return None
     provider = trace.get_tracer_provider()
     if provider is not _provider:
         real = not type(provider).__module__.startswith("opentelemetry.trace")

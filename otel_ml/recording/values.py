@@ -27,7 +27,7 @@ def is_missing(value: Any) -> bool:
 
 
 def number_of(value: Any) -> float | None:
-    """`value` as a double: NaN when it is missing, ±inf when it is beyond a double's range, None when it is no number."""
+    """`value` as a double: NaN when missing, ±inf when beyond a double's range, None when it is no number."""
     try:
         return rules.number_of(_scalar(value))
     except Exception:
@@ -57,11 +57,12 @@ def kind_of(values: Iterable[Any]) -> FeatureKind | None:
         if position >= _SAMPLE and votes:
             break
         if not is_missing(value):
-            votes[_kind_of_value(_scalar(value))] += 1
+            votes[_kind_of_value(value)] += 1
     return votes.most_common(1)[0][0] if votes else None
 
 
 def _kind_of_value(value: Any) -> FeatureKind:
+    value = _scalar(value)
     if isinstance(value, str) and len(value) > NAME_LENGTH:
         # Documents are nobody's category, and their words should not leave the process.
         return FeatureKind.OPAQUE
@@ -70,4 +71,7 @@ def _kind_of_value(value: Any) -> FeatureKind:
 
 def _scalar(value: Any) -> Any:
     """What is inside an array or tensor without dimensions."""
-    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+    # Asked of the class: an instance may answer to any name, or fail.
+    if hasattr(type(value), "ndim") and hasattr(type(value), "item") and value.ndim == 0:
+        return value.item()
+    return value

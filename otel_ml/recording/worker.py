@@ -14,6 +14,7 @@ from otel_ml.recording.accumulator import ModelAccumulator
 from otel_ml.recording.events import ResultEvents
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import SHORT
+from otel_ml.recording.outputs import length_of
 from otel_ml.recording.queue import MAX_MODELS, QUEUE_FULL, TOO_LARGE
 from otel_ml.recording.readers import extend_readers
 from otel_ml.recording.snapshots import SeriesPublisher, SnapshotEmitter, model_attributes
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
     from otel_ml.baseline import Baseline
     from otel_ml.config import Settings
+    from otel_ml.recording.column_set import DrainedColumn
     from otel_ml.recording.inference import ModelInfo
     from otel_ml.recording.metrics import Attributes, MetricStore
     from otel_ml.recording.queue import InferenceQueue
+    from otel_ml.recording.told import ToldReader
 
 BURST_S: Final = 0.000_25
 """Longest stretch of work before requests may have the GIL: 2,048-row steps add 0.86 ms to a p99, 128-row ones 0.11."""
@@ -51,6 +54,7 @@ class Worker:
     Args:
         queue: What to summarise.
         store: Series that metric readers collect.
+        told: Reads what `record()` was told.
         baselines: By model; one of version "" stands for every version of its model.
         on_provider: Called when a metric reader was found, after which the flush at exit must be registered again.
     """
@@ -60,12 +64,14 @@ class Worker:
         queue: InferenceQueue,
         settings: Settings,
         store: MetricStore,
+        told: ToldReader,
         baselines: Callable[[], dict[ModelKey, Baseline]],
         on_provider: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._settings = settings
         self._store = store
+        self._told = told
         self._load_baselines = baselines
         self._baselines: dict[ModelKey, Baseline] = {}
         self._on_provider = on_provider
@@ -75,7 +81,7 @@ class Worker:
         self._models: dict[ModelKey, dict[int, ModelAccumulator]] = {}
         self._quiet: dict[ModelKey, int] = {}
         self._infos: WeakSet[ModelInfo] = WeakSet()
-        self._reported: dict[tuple[ModelKey, str], int] = {}
+        self._reported = dict(self._totals())
         self._let_go: dict[ModelKey, int] = {}
         self._wake = threading.Event()
         self._stopping = False
@@ -114,10 +120,17 @@ class Worker:
     def active(self) -> dict[Attributes, int]:
         """Calls that are running now, by model."""
         counts: dict[Attributes, int] = {}
-        for info in list(self._infos):
+        for info in self._seen_infos():
             attributes = model_attributes(info.key)
             counts[attributes] = counts.get(attributes, 0) + max(0, info.active)
         return counts
+
+    def _seen_infos(self) -> list[ModelInfo]:
+        while True:
+            try:
+                return list(self._infos)
+            except RuntimeError:  # asked by a reader's thread while the worker saw a new model
+                time.sleep(0)
 
     # --- the thread --------------------------------------------------------------------------------------------------
 
@@ -169,7 +182,8 @@ class Worker:
             return False
         self._burst_began = time.perf_counter()
         self._summarise(self._queue.take(min(max(_CHUNK, waiting // 8), _LARGEST_CHUNK)), pause=self._breathe)
-        self._breathe()
+        if len(self._queue):
+            self._let_others_run()
         return True
 
     def _drain_all(self) -> None:
@@ -183,15 +197,20 @@ class Worker:
             self._summarise(taken, pause=lambda: time.sleep(0))
 
     def _breathe(self) -> None:
-        if time.perf_counter() - self._burst_began >= BURST_S or not len(self._queue):
-            time.sleep(_BREATH_S)
+        if time.perf_counter() - self._burst_began >= BURST_S:
+            self._let_others_run()
             self._burst_began = time.perf_counter()
 
+    def _let_others_run(self) -> None:
+        # With half the queue full, time that nobody else asks for is better spent on it than on breaks.
+        time.sleep(_BREATH_S if len(self._queue) < self._settings.queue_size // 2 else 0.0)
+
     def _summarise(self, taken: list[Any], pause: Callable[[], None]) -> None:
-        for (key, window), inferences in self._grouped(taken).items():
+        for (key, window), inferences in self._grouped(self._told.inferences(taken)).items():
             accumulator = self._accumulator(key, window)
             if accumulator is None:
-                self._count_dropped(_OTHER_MODELS, MAX_MODELS_REASON, len(inferences))
+                rows = sum(length_of(inference[2]) for inference in inferences)
+                self._count_dropped(_OTHER_MODELS, MAX_MODELS_REASON, rows)
                 continue
             for _ in self._steps(accumulator, inferences):
                 pause()
@@ -260,7 +279,10 @@ class Worker:
             self._interval_start = self._since = now // self._interval_ns * self._interval_ns
 
     def _emit(self, key: ModelKey, window: int, accumulator: ModelAccumulator, interval: tuple[int, int]) -> None:
-        drained = accumulator.drain()
+        columns: list[DrainedColumn] = []
+        for _ in accumulator.drain_steps(columns):
+            self._breathe()
+        drained = accumulator.drained(columns)
         for reason, rows in drained.let_go.items():
             self._count_dropped(key, reason, rows)
         dropped = 0 if window else self._let_go.pop(key, 0)
@@ -297,15 +319,19 @@ class Worker:
         if self._events is not None and self._events.left_out:
             self._store.add_sum(semconv.INFERENCE_EVENTS_DROPPED, (), self._events.left_out)
             self._events.left_out = 0
+        for (key, reason), total in self._totals():
+            new = total - self._reported.get((key, reason), 0)
+            if new:
+                self._reported[key, reason] = total
+                self._let_go[key] = self._let_go.get(key, 0) + new
+                self._count_dropped(key, reason, new)
+                self._accumulator(key, 0)  # so that the next snapshot can say it, even with no row to show
+
+    def _totals(self) -> Iterator[tuple[tuple[ModelKey, str], int]]:
+        """Rows let go on request threads since the process began."""
         for key, tally in self._queue.tallies():
-            for reason, total in ((QUEUE_FULL, tally.queue_full), (TOO_LARGE, tally.too_large)):
-                new = total - self._reported.get((key, reason), 0)
-                if new:
-                    self._reported[key, reason] = total
-                    self._let_go[key] = self._let_go.get(key, 0) + new
-                    self._count_dropped(key, reason, new)
-                    self._accumulator(key, 0)  # so that the next snapshot can say it, even with no row to show
+            yield (key, QUEUE_FULL), tally.queue_full
+            yield (key, TOO_LARGE), tally.too_large
 
     def _count_dropped(self, key: ModelKey, reason: str, rows: int) -> None:
         self._store.add_sum(semconv.INFERENCE_DROPPED, (*model_attributes(key), (semconv.DROP_REASON, reason)), rows)
-

@@ -81,11 +81,6 @@ class Buckets:
         counts[other.offset - offset : other.end - offset] += other.counts
         return Buckets(offset, counts)
 
-    @property
-    def excess(self) -> int:
-        """By how many scales they must go down to be no more than 160."""
-        return excess(self.offset, self.end - 1)
-
 
 @dataclass(slots=True, eq=False)
 class ExponentialHistogram:
@@ -137,12 +132,13 @@ class ExponentialHistogram:
             if any(len(side.counts) for side in buckets)
         ]
         scale = min(used, default=MAX_SCALE)
-        negative, positive = (
-            mine.downscaled(self.scale - scale).plus(theirs.downscaled(other.scale - scale)) for mine, theirs in sides
-        )
-        by = max(negative.excess, positive.excess)
+        pairs = [
+            (mine.downscaled(self.scale - scale), theirs.downscaled(other.scale - scale)) for mine, theirs in sides
+        ]
+        # Found before anything is added up: 1 and 1e300, each alone at scale 20, lie a billion buckets apart.
+        by = max(_excess_together(*pair) for pair in pairs)
         self.scale = scale - by
-        self.negative, self.positive = negative.downscaled(by), positive.downscaled(by)
+        self.negative, self.positive = (mine.downscaled(by).plus(theirs.downscaled(by)) for mine, theirs in pairs)
         self.zero_count += other.zero_count
 
     def downscale(self, scale: int, /) -> None:
@@ -227,6 +223,11 @@ def excess(first: int, last: int) -> int:
     while (last >> by) - (first >> by) >= MAX_BUCKETS:
         by += 1
     return by
+
+
+def _excess_together(*parts: Buckets) -> int:
+    used = [buckets for buckets in parts if len(buckets.counts)]
+    return excess(min(b.offset for b in used), max(b.end for b in used) - 1) if used else 0
 
 
 def _of_sorted(values: FloatArray, counts: CountArray | None) -> ExponentialHistogram:
