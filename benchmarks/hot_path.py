@@ -32,7 +32,7 @@ from otel_ml.recording.recorder import get_recorder
 from otel_ml.sketch import codec
 from otel_ml.sketch.feature import ModelKey
 
-CALLS = 100_000
+CALLS = 10_000  # the default size of the queue: it is never longer
 CHUNK = 128  # what the worker takes from its queue while there is no backlog
 
 
@@ -52,7 +52,7 @@ def _request_thread() -> Figures:
     row = rows(1)[0]
     # Open and without a worker: what is measured is the request's share alone.
     queue = get_recorder().queue
-    queue.resize(10 * CALLS)
+    queue.resize(2 * CALLS)
     queue.open()
 
     def record_rows() -> None:
@@ -93,7 +93,7 @@ def _hook() -> tuple[float, float]:
         def predict(self, features: Any) -> Any:  # noqa: ARG002 - a model has one
             return answer
 
-    calls = CALLS // 10
+    calls = CALLS
     answer = np.zeros(1)
     features = matrix(1)
     model = Constant()

@@ -108,12 +108,16 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Configurati
     if service is not None:
         declared = {kind: _mapping(raw.get(kind)) for kind in ("receivers", "processors", "exporters")}
         problems += _wiring_problems(service.pipelines, declared)
-    drift_id, drift = next(((name, found) for name, found in processors.items() if found), ("drift", None))
+    drift: DriftSettings | None = None
     baselines: list[Baseline] = []
     detectors: dict[str, DriftDetector] = {}
-    if drift is not None:
-        baselines = _baselines(drift, ("processors", drift_id), problems)
-        detectors = _detectors(drift, ("processors", drift_id), problems)
+    for drift_id, found in processors.items():
+        where = ("processors", drift_id)
+        # One wrong setting is no reason to keep quiet about the files and detectors that the others name.
+        drift = found or _without_problems(DriftSettings, _mapping(raw.get("processors"))[drift_id], where, problems)
+        if drift is not None:
+            baselines = _baselines(drift, where, problems)
+            detectors = _detectors(drift, where, problems)
     if problems or store is None or service is None:
         raise InvalidConfigurationError(problems)
     return Configuration(
@@ -144,6 +148,14 @@ def _components(
         else:
             found[name] = validate(model, settings, (kind, name), problems)
     return found
+
+
+def _without_problems(
+    model: type[SettingsT], raw: object, path: tuple[str, ...], problems: Sequence[Problem]
+) -> SettingsT | None:
+    """What is left of settings without those that have a problem, if that makes sense; its defaults are not theirs."""
+    wrong = {problem.path[len(path)] for problem in problems if problem.path[: len(path)] == path != problem.path}
+    return validate(model, {name: value for name, value in _mapping(raw).items() if name not in wrong}, path, [])
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -278,3 +278,14 @@ def test_baselines_are_read_at_start_and_their_problems_are_among_the_others(pro
     assert found[1].startswith("processors::drift::baselines::2: ")
     assert str(broken) in found[1]
     assert len(found) == 2
+
+
+def test_a_wrong_setting_does_not_hide_what_its_neighbours_name(problems):
+    """Everything at once: a file that is not there is found although another setting is misspelt."""
+    found = problems(replaced("window: 1m", "windw: 1m, baselines: [nowhere.baseline], detectors: {psi: {}, pis: {}}"))
+
+    assert [problem.split(": ")[0] for problem in found] == [
+        "processors::drift::windw",
+        "processors::drift::baselines::0",
+        "processors::drift::detectors::pis",
+    ]
