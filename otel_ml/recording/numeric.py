@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from array import array
+from itertools import starmap
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ class NumericGroup:
         try:
             # struct takes floats, ints, bools, Decimals and numpy scalars, and refuses None, text and 10**400: it is
             # the type check as well as the conversion.
-            packed = b"".join([pack(*read(row)) for row in rows])
+            packed = b"".join(starmap(pack, map(read, rows)))
         except Exception:
             self.met_odd_rows = True
             return self._take(*self._odd_rows(rows))

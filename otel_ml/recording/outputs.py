@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -29,7 +30,10 @@ def output_batches(inferences: Sequence[Any], sizes: Sequence[int | None], field
         sizes: Rows each of them had, where known.
         field: Position in `Inference` of what is read.
     """
-    given = [inference[field] if len(inference) > field else None for inference in inferences]
+    try:
+        given = list(map(itemgetter(field), inferences))
+    except IndexError:  # some hold their first fields only
+        given = [inference[field] if len(inference) > field else None for inference in inferences]
     types = set(map(type, given))
     name = SINGLE_NAME[field]
     if types <= _SCALARS:  # the usual case by far: one value per row
