@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from otlp_sink import OtlpSink
 
+from otel_ml import environment_variables
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
@@ -100,6 +102,27 @@ def test_every_command_is_known_here():
     assert set(commands()) == tried
 
 
+def test_code_that_is_no_file_runs_as_it_stands(tmp_path):
+    """A snippet can be pasted into an interpreter."""
+    snippets = [text for text in blocks("python") if text not in files().values()]
+
+    for snippet in snippets:
+        subprocess.run([sys.executable, "-W", "error", "-c", snippet], cwd=tmp_path, check=True)
+    assert snippets
+
+
+def test_every_name_and_variable_it_mentions_exists():
+    """A metric, event, variable or file in the README is one of ours."""
+    names = set(re.findall(r"`(ml\.[a-z_.]+[a-z])`", README))
+    variables = set(re.findall(r"`(OTEL_PYTHON_ML_\w+)`", README))
+    links = set(re.findall(r"\]\(([^)#]+)\)", README))
+    known = (ROOT / "otel_ml" / "semconv.py").read_text(encoding="utf-8")
+
+    assert {name for name in names if f'"{name}"' not in known} <= {"ml.feature.drift.psi"}
+    assert variables <= set(vars(environment_variables))
+    assert {link for link in links if not link.startswith("http") and not (ROOT / link).exists()} == set()
+
+
 def test_continuous_integration_runs_the_readmes_test_command():
     """What the README calls the tests is what guards every change."""
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -109,7 +132,9 @@ def test_continuous_integration_runs_the_readmes_test_command():
 def test_the_demo_works_on_a_fresh_clone(tmp_path):
     """`make demo` sets itself up, and in its machine-readable form says only JSON on stdout."""
     clone = copy_of_the_project(tmp_path)
-    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    # A reader's shell: not inside another make, which would make this one announce its directory on stdout.
+    inherited = ("VIRTUAL_ENV", "PYTHONPATH", "MAKELEVEL", "MAKEFLAGS", "MFLAGS")
+    environment = {name: value for name, value in os.environ.items() if name not in inherited}
 
     done = subprocess.run(
         ["make", "demo", "ARGS=--headless --json"],
