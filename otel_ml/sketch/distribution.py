@@ -63,12 +63,13 @@ class NumericDistribution:
     def _bounded(self) -> tuple[FloatArray, FloatArray]:
         """Points and cumulative counts to interpolate between, closed off at the extremes."""
         points, cumulative = self.points.copy(), self.cumulative.astype(np.float64)
+        # All mass lies above this point, which may be the bound of an empty bin, or lie in the first bin in use.
+        floor = max(float(just_below(np.float64(self.minimum))), -np.finfo(np.float64).max)
         start = int(np.searchsorted(cumulative, 0.0, side="right"))
-        if start == 0:
-            if self.minimum < points[0]:
-                points, cumulative = np.append(self.minimum, points), np.append(0.0, cumulative)
-        elif start == len(points) or self.minimum < points[start]:
-            points[start - 1] = max(points[start - 1], self.minimum)
+        if start > 0:
+            points[start - 1] = max(points[start - 1], floor)
+        elif floor < points[0]:
+            points, cumulative = np.append(floor, points), np.append(0.0, cumulative)
         end = int(np.searchsorted(cumulative, self.total, side="left"))
         if end == len(points):
             if self.maximum > points[-1]:
@@ -101,7 +102,7 @@ class CategoricalDistribution:
 Distribution: TypeAlias = NumericDistribution | CategoricalDistribution
 
 
-def just_below(values: FloatArray) -> FloatArray:
+def just_below(values: FloatArray | np.float64) -> FloatArray:
     """The next smaller double of each value: turns [a, b) into (a - ε, b - ε]; -inf below the smallest double."""
     with np.errstate(over="ignore", under="ignore"):
         below: FloatArray = np.nextafter(values, -np.inf)

@@ -1,0 +1,245 @@
+"""What every mergeable summary promises, checked for each of them."""
+
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import otel_ml.sketch
+from otel_ml.errors import IncompatibleSketchError
+from otel_ml.sketch.bins import AnchoredBins, BinLayout
+from otel_ml.sketch.cardinality import HyperLogLog
+from otel_ml.sketch.categories import CategoryCounts
+from otel_ml.sketch.exact import ExactCounts
+from otel_ml.sketch.exponential import ExponentialHistogram
+from otel_ml.sketch.feature import Counters, FeatureKey, FeatureRole
+from otel_ml.sketch.moments import Moments
+from otel_ml.sketch.quantiles import QuantileSketch
+from otel_ml.sketch.summary import BooleanSummary, CategoricalSummary, FeatureSummary, NumericSummary
+
+LAYOUT = BinLayout(np.array([-1.0, 0.0, 2.5]))
+KEY = FeatureKey(FeatureRole.FEATURE, "age")
+
+numbers = st.lists(st.one_of(st.integers(-5, 5).map(float), st.floats(-6e4, 6e4, width=16)), max_size=25)
+names = st.lists(st.sampled_from(["", "a", "b", "ü", "long " * 40]), max_size=25)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """How to exercise one kind of summary.
+
+    Attributes:
+        of: A summary of a list of values.
+        knows: All it knows, comparable; whatever else it holds is not promised.
+        values: Lists to summarise.
+        stranger: A summary it must not merge with, if there is such a thing.
+    """
+
+    of: Callable[[list], Any]
+    knows: Callable[[Any], object]
+    values: st.SearchStrategy
+    stranger: Callable[[], Any] | None = None
+
+
+class About(float):
+    """A number that equals those next to it."""
+
+    __slots__ = ()
+    __hash__ = None
+
+    def __eq__(self, other):
+        return math.isclose(self, other, rel_tol=1e-9, abs_tol=1e-6)
+
+
+def counted(values):
+    return {value: values.count(value) for value in values}
+
+
+def updated(sketch, batch):
+    sketch.update(batch)
+    return sketch
+
+
+def array(values):
+    return np.array(values, np.float64)
+
+
+def numeric_summary(values):
+    content = NumericSummary(Moments.of(array(values)), exact=ExactCounts.of(array(values)))
+    return FeatureSummary(KEY, content, Counters(rows=len(values)))
+
+
+def boolean_summary(values):
+    truths = [value > 0 for value in values]
+    return FeatureSummary(KEY, BooleanSummary(truths.count(False), truths.count(True)), Counters(rows=len(values)))
+
+
+def categorical_summary(values):
+    content = CategoricalSummary()
+    content.categories.update(counted(values))
+    content.cardinality.update(values)
+    return FeatureSummary(KEY, content, Counters(rows=len(values)))
+
+
+def histogram_knowledge(histogram):
+    sides = [histogram.positive.trimmed(), histogram.negative.trimmed()]
+    scale = histogram.scale if any(len(side.counts) for side in sides) else None
+    return scale, histogram.zero_count, [(side.offset, side.counts.tobytes()) for side in sides]
+
+
+def quantile_knowledge(sketch):
+    distribution = sketch.distribution()
+    return sketch.count, distribution.points.tolist(), distribution.cumulative.tolist(), sketch.rank_error
+
+
+def moments_knowledge(moments):
+    # Sums of doubles depend on their order in the last digits.
+    return moments.count, moments.minimum, moments.maximum, About(moments.mean), About(moments.m2)
+
+
+def exact_knowledge(exact):
+    return exact.values.tobytes(), exact.counts.tobytes()
+
+
+def categories_knowledge(categories):
+    return {name: n for name, n in categories.counts.items() if n}, categories.other, categories.error_bound
+
+
+def summary_knowledge(summary):
+    content = summary.content
+    if isinstance(content, NumericSummary):
+        return summary.counters, moments_knowledge(content.moments), exact_knowledge(content.exact or ExactCounts())
+    if isinstance(content, CategoricalSummary):
+        return summary.counters, categories_knowledge(content.categories), content.cardinality.registers().tobytes()
+    return summary.counters, content
+
+
+CONTRACTS = {
+    "anchored bins": Contract(
+        lambda values: AnchoredBins.of(LAYOUT, array(values)),
+        lambda bins: (bins.edges_hash, bins.counts.tobytes()),
+        numbers,
+        lambda: AnchoredBins.of(BinLayout(np.array([0.0, 1.0, 2.0]))),
+    ),
+    "exact counts": Contract(
+        lambda values: ExactCounts.of(array(values)),
+        exact_knowledge,
+        numbers,
+        lambda: ExactCounts.of(np.arange(256.0) + 0.5),
+    ),
+    "exponential histogram": Contract(
+        lambda values: ExponentialHistogram.of(array(values)), histogram_knowledge, numbers
+    ),
+    "quantile sketch": Contract(lambda values: updated(QuantileSketch(), array(values)), quantile_knowledge, numbers),
+    "moments": Contract(lambda values: Moments.of(array(values)), moments_knowledge, numbers),
+    "category counts": Contract(lambda values: updated(CategoryCounts(), counted(values)), categories_knowledge, names),
+    "distinct strings": Contract(
+        lambda values: updated(HyperLogLog(), values), lambda sketch: sketch.registers().tobytes(), names
+    ),
+    "counters": Contract(lambda values: Counters(len(values), values.count(0.0)), repr, numbers),
+    "numeric summary": Contract(numeric_summary, summary_knowledge, numbers, lambda: boolean_summary([1.0])),
+    "boolean summary": Contract(boolean_summary, summary_knowledge, numbers, lambda: categorical_summary(["a"])),
+    "categorical summary": Contract(categorical_summary, summary_knowledge, names, lambda: numeric_summary([1.0])),
+}
+
+PARTICULAR = {name: contract for name, contract in CONTRACTS.items() if contract.stranger}
+
+every_summary = pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS.keys())
+
+
+def merged(contract, *parts):
+    whole = contract.of(parts[0])
+    for part in parts[1:]:
+        whole.merge(contract.of(part))
+    return whole
+
+
+def test_every_mergeable_summary_is_under_contract():
+    """A new kind of sketch is checked here or it is not one."""
+    mergeable = {
+        kind
+        for module in pkgutil.iter_modules(otel_ml.sketch.__path__, "otel_ml.sketch.")
+        for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass)
+        if kind.__module__ == module.name and hasattr(kind, "merge") and not getattr(kind, "_is_protocol", False)
+    }
+
+    assert mergeable == {type(contract.of([])) for contract in CONTRACTS.values()}
+
+
+@every_summary
+@given(data=st.data())
+def test_merging_parts_equals_having_seen_it_all(contract, data):
+    """Replicas merged know what one replica would have known."""
+    parts = data.draw(st.lists(contract.values, min_size=1, max_size=4))
+
+    whole = merged(contract, *parts)
+
+    assert contract.knows(whole) == contract.knows(contract.of([value for part in parts for value in part]))
+
+
+@every_summary
+@given(data=st.data())
+def test_merging_is_commutative(contract, data):
+    """Whichever replica reports first."""
+    left, right = data.draw(contract.values), data.draw(contract.values)
+
+    assert contract.knows(merged(contract, left, right)) == contract.knows(merged(contract, right, left))
+
+
+@every_summary
+@given(data=st.data())
+def test_merging_is_associative(contract, data):
+    """Whichever replicas a processor along the way has merged already."""
+    first, second, third = (data.draw(contract.values) for _ in range(3))
+    tail = merged(contract, second, third)
+
+    whole = contract.of(first)
+    whole.merge(tail)
+
+    assert contract.knows(whole) == contract.knows(merged(contract, first, second, third))
+
+
+@every_summary
+@given(data=st.data())
+def test_merging_an_empty_one_changes_nothing(contract, data):
+    """In either direction: nothing seen adds nothing, and what nothing has been merged into knows what came."""
+    values = data.draw(contract.values)
+    expected = contract.knows(contract.of(values))
+
+    assert contract.knows(merged(contract, values, [])) == expected
+    assert contract.knows(merged(contract, [], values)) == expected
+
+
+@every_summary
+@given(data=st.data())
+def test_the_other_one_stays_as_it_was(contract, data):
+    """What was merged in can be merged again, and is not changed by what happens to the whole afterwards."""
+    mine, theirs, later = (data.draw(contract.values) for _ in range(3))
+    other = contract.of(theirs)
+
+    whole = contract.of(mine)
+    whole.merge(other)
+    whole.merge(contract.of(later))
+
+    assert contract.knows(other) == contract.knows(contract.of(theirs))
+
+
+@pytest.mark.parametrize("contract", PARTICULAR.values(), ids=PARTICULAR.keys())
+@given(data=st.data())
+def test_an_incompatible_one_is_refused_and_changes_nothing(contract, data):
+    """The error is ours, and both stay as they were."""
+    summary, stranger = contract.of(data.draw(contract.values.filter(bool))), contract.stranger()
+    before = contract.knows(summary)
+
+    with pytest.raises(IncompatibleSketchError):
+        summary.merge(stranger)
+
+    assert contract.knows(summary) == before
