@@ -43,9 +43,7 @@ class NumericDistribution:
             return np.concatenate(([0], self.cumulative))[before] / self.total
         if self.minimum == self.maximum:
             return (np.asarray(at) >= self.minimum).astype(np.float64)
-        points, cumulative = self._bounded()
-        interpolated: FloatArray = np.interp(at, points, cumulative, left=0.0, right=float(self.total))
-        return interpolated / self.total
+        return _interpolated(np.asarray(at, np.float64), *self._bounded(), float(self.total)) / self.total
 
     def mass(self, edges: FloatArray) -> FloatArray:
         """Shares of the k+1 bins (-inf, e₀], (e₀, e₁], …, (eₖ₋₁, inf) that k increasing edges cut; sums to 1."""
@@ -77,6 +75,26 @@ class NumericDistribution:
         elif end > 0 and self.maximum > points[end - 1]:
             points[end] = min(points[end], self.maximum)
         return points, cumulative
+
+
+def _interpolated(at: FloatArray, points: FloatArray, cumulative: FloatArray, total: float) -> FloatArray:
+    """The count at or below each point of `at`.
+
+    By the fraction of the way between two points, not by a slope as numpy.interp does: between subnormal points a slope
+    is infinite.
+    """
+    after = points.searchsorted(at, side="right")
+    right = np.minimum(after, len(points) - 1)
+    left = np.maximum(after - 1, 0)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        start, width = points[left], points[right] - points[left]
+        fraction = np.where(
+            np.isinf(width), (at / 2 - start / 2) / (points[right] / 2 - start / 2), (at - start) / width
+        )
+    # Beyond either end left and right are the same point, and the fraction means nothing.
+    between = cumulative[left] + np.where(left == right, 0.0, fraction) * (cumulative[right] - cumulative[left])
+    result: FloatArray = np.where(after == 0, 0.0, np.where(at > points[-1], total, between))
+    return result
 
 
 @dataclass(frozen=True, slots=True)

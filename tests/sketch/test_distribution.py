@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_ml.sketch.bins import AnchoredBins, BinLayout
@@ -69,6 +69,8 @@ def test_nothing_seen_has_no_shares(is_step):
     assert np.isnan(distribution.quantiles(np.array([0.0, 0.5, 1.0]))).all()
 
 
+@example(values=np.array([0.0, 1.0]), at=np.array([5e-324]))
+@example(values=np.array([-1.7e308, 1.7e308]), at=np.array([-1e308, 0.0, 1e308]))
 @given(values=samples, at=samples)
 def test_every_sketch_gives_a_distribution_function(values, at):
     """Increasing from 0 below the minimum to 1 at the maximum, and the masses of any bins add up to 1."""
