@@ -134,7 +134,12 @@ class DriftProcessor:
                     task.cancel()
                 keeps = self._checkpoint_interval_s is not None
                 await self._conclude(self._windows.close_due() if keeps else self._windows.close_all())
-                await self._write()
+                try:
+                    await self._write()
+                except Exception as error:
+                    # A full disk, say. What cannot be kept is worth more evaluated early than never.
+                    self._telemetry.failed("keep", error)
+                    await self._conclude(self._windows.close_all())
             await asyncio.gather(*self._tasks, return_exceptions=True)
         except Exception as error:
             self._telemetry.failed("shutdown", error)

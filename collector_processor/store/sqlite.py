@@ -154,7 +154,9 @@ class SqliteStore:
             )
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            # SQLite itself has rolled back already where the disk is full.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
 
 

@@ -41,9 +41,11 @@ def run(*arguments):
 
 
 @contextlib.contextmanager
-def started(path):
+def started(path, **options):
     """The process and the address that it says it listens on."""
-    process = subprocess.Popen(command("--config", path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command("--config", path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
     try:
         line = process.stdout.readline()
         matched = re.fullmatch(r"otel-ml processor: receiving OTLP/gRPC on (127\.0\.0\.1:\d+)\n", line)
@@ -73,6 +75,33 @@ def test_a_signal_ends_it_with_everything_delivered(tmp_path, number):
         assert [record.body.string_value for record in sink.log_records()] == ["hello"]
         assert sink.metrics_named("ml.model.window.rows")[0].gauge.data_points[0].as_int == 500
         assert sink.metrics_named("ml.processor.rows")[-1].sum.data_points[0].as_int == 500
+
+
+def allow_no_file_above_64_kib():
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, 64 * 1024))
+
+
+@pytest.mark.slow
+def test_what_a_full_disk_cannot_keep_is_evaluated_before_the_end(tmp_path):
+    """Snapshots go on being merged while the store cannot grow, and none is lost without a word at the end."""
+    config = configuration(tmp_path / "processor.yaml", "{backend}", store=tmp_path / "state.db")
+    with OtlpSink() as sink:
+        config.write_text(config.read_text().replace("{backend}", sink.endpoint))
+        with started(config, preexec_fn=allow_no_file_above_64_kib) as (process, address):
+            with grpc.insecure_channel(address) as channel:
+                for number in range(10):
+                    columns = [numeric(f"column {index}", range(300)) for index in range(60)]
+                    snapshot = Producer(bytes([number]) * 16).snapshot(*columns)
+                    request = logs_request(snapshot_record(snapshot)).SerializeToString()
+                    channel.unary_unary(LOGS)(request, timeout=10)
+            process.terminate()
+            output, errors = process.communicate(timeout=30)
+
+        assert (process.returncode, output) == (0, "otel-ml processor: stopped\n")
+        assert "keep failed" in errors
+        assert sink.metrics_named("ml.model.window.rows")[0].gauge.data_points[0].as_int == 10 * 300
 
 
 @pytest.mark.slow
