@@ -34,6 +34,10 @@ from collector_processor.store.sqlite import SqliteStore
 _log = logging.getLogger(__name__)
 
 
+# What a component may take beyond the time it was given, before it is left behind.
+_GRACE_S = 5.0
+
+
 class FanOut:
     """Gives a request to every exporter of a pipeline, or to none when one of them has no room."""
 
@@ -145,12 +149,16 @@ class Service:
         started, self._started = self._started, []
         for stage in started:
             timeout_s = max(0.1, deadline_s - time.monotonic())
-            outcomes = await asyncio.gather(
-                *(component.shutdown(timeout_s) for component in stage), return_exceptions=True
-            )
-            for component, outcome in zip(stage, outcomes, strict=True):
-                if isinstance(outcome, BaseException):
-                    _log.error("%s did not stop cleanly", type(component).__name__, exc_info=outcome)
+            endings = [asyncio.create_task(component.shutdown(timeout_s)) for component in stage]
+            if endings:
+                # Components keep to their time themselves; one that does not must not keep the others from stopping.
+                await asyncio.wait(endings, timeout=timeout_s + _GRACE_S)
+            for component, ending in zip(stage, endings, strict=True):
+                if not ending.done():
+                    ending.cancel()
+                    _log.error("%s did not stop within %.1f s", type(component).__name__, timeout_s + _GRACE_S)
+                elif (error := ending.exception()) is not None:
+                    _log.error("%s did not stop cleanly", type(component).__name__, exc_info=error)
 
 
 def _transport(settings: OtlpExporterSettings) -> GrpcTransport | HttpTransport:

@@ -108,6 +108,7 @@ class DriftProcessor:
         self._tasks: list[asyncio.Task[None]] = []
         self._window_due = asyncio.Event()
         self._closing = asyncio.Lock()
+        self._is_stopping = False
         self._latest: dict[ModelKey, tuple[float, Sequence[report.Measurement]]] = {}
         self._missing = 0
         self._forgotten = 0
@@ -130,6 +131,7 @@ class DriftProcessor:
         try:
             # Holding the lock, no task is cut off between taking a window out and reporting it.
             async with self._closing:
+                self._is_stopping = True
                 for task in self._tasks:
                     task.cancel()
                 keeps = self._checkpoint_interval_s is not None
@@ -181,7 +183,9 @@ class DriftProcessor:
         return outcome.value
 
     async def _close_windows(self) -> None:
-        while True:
+        # Before Python 3.12, wait_for forgets a cancellation that meets the end of what it waits for: a snapshot that
+        # comes just before the end would keep this task, and the process, alive for ever.
+        while not self._is_stopping:
             self._window_due.clear()
             async with self._closing:
                 due = self._windows.close_due()

@@ -23,8 +23,9 @@ from processor_samples import (
 )
 
 from collector_processor import config
-from collector_processor.component import Signal
+from collector_processor.component import Request, Signal
 from collector_processor.errors import StartError
+from collector_processor.processors.drift import DriftProcessor
 from collector_processor.service import Service
 from otel_ml import semconv
 from otel_ml.baseline import Baseline
@@ -485,3 +486,23 @@ async def test_a_port_that_is_taken_stops_the_start_and_leaves_nothing_behind(tm
         for _ in range(2):
             with pytest.raises(StartError, match="Address already in use"):
                 await Service(config.load(path, {})).start()
+
+
+async def test_a_snapshot_just_before_the_end_does_not_keep_it_running(tmp_path):
+    """Woken and told to stop at one moment, the task that closes windows stops."""
+    snapshot = Producer().snapshot(numeric("amount", range(30)))
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink) as service:
+            stages = service.service._stages
+            drift = next(part for stage in stages for part in stage if isinstance(part, DriftProcessor))
+            await asyncio.sleep(0.05)
+
+            async def consume_and_stop():
+                await drift.consume(Request(Signal.LOGS, b"", 0, snapshots=[snapshot]))
+                await drift.shutdown(1.0)
+
+            stopping = asyncio.create_task(consume_and_stop())
+            done, _ = await asyncio.wait({stopping}, timeout=10)
+            stopping.cancel()
+
+    assert done
