@@ -85,7 +85,7 @@ def _hook() -> tuple[float, float]:
     """Seconds that the hook adds to one `predict`, and seconds of the least any guard would cost."""
     from sklearn.base import BaseEstimator, RegressorMixin
 
-    from otel_ml.instrumentation.sklearn import SklearnInstrumentor
+    from otel_ml.instrumentation.models.sklearn import SklearnInstrumentor
 
     class Constant(RegressorMixin, BaseEstimator):
         """A model that costs nothing, so that only the hook is left."""

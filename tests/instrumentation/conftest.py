@@ -3,8 +3,8 @@
 import pytest
 
 from otel_ml.config import Settings
-from otel_ml.instrumentation.fastapi import FastAPIInstrumentor
-from otel_ml.instrumentation.sklearn import SklearnInstrumentor
+from otel_ml.instrumentation.models.sklearn import SklearnInstrumentor
+from otel_ml.instrumentation.servers.fastapi import FastAPIInstrumentor
 from otel_ml.recording import guard
 from otel_ml.recording.inference import Inference
 from otel_ml.recording.recorder import get_recorder

@@ -39,9 +39,9 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
+from otel_ml.instrumentation.models.sklearn.hooks import _HOOKS, _KINDS, SklearnInstrumentor, _subclasses
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.scope import InferenceScope
-from otel_ml.instrumentation.sklearn import _HOOKS, _KINDS, SklearnInstrumentor, _subclasses
 from otel_ml.recording.request import request_scope
 
 HERE = Path(__file__).parent

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from otel_ml.config import Settings
 from otel_ml.instrumentation import identity
-from otel_ml.instrumentation.sklearn_model import MAX_SCORES, describe, input_among, outputs_of
+from otel_ml.instrumentation.models.sklearn.model import MAX_SCORES, describe, input_among, outputs_of
 from otel_ml.sketch.feature import FeatureKind, ModelKey
 
 X = np.array([[0.0], [1.0], [2.0], [3.0]])

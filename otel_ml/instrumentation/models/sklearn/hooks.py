@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from otel_ml.instrumentation import identity
 from otel_ml.instrumentation.base import MLInstrumentor
 from otel_ml.instrumentation.model_call import NotGiven, call, call_model
+from otel_ml.instrumentation.models.sklearn.model import ADAPTOR
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import ABSENT, ModulePatch, Patch
-from otel_ml.instrumentation.sklearn_model import ADAPTOR
 from otel_ml.recording.guard import failed
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Frameworks that serve models: one module each, independent of one another, each its own entry point."""
