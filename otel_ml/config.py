@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otel_ml import environment_variables as variables
+from otel_ml import semconv
 from otel_ml.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ _logger = logging.getLogger("otel_ml")
 
 _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Settings:
         queue_size: Calls that may wait to be summarised.
         max_features: Columns that are summarised per model and role.
         excluded_urls: Comma-separated regular expressions of URLs that are not recorded.
+        prediction_id_header: Header of a response that holds the prediction's id; empty for none.
     """
 
     enabled: bool = True
@@ -48,6 +52,7 @@ class Settings:
     queue_size: int = 10_000
     max_features: int = 1_000
     excluded_urls: str = ""
+    prediction_id_header: str = semconv.PREDICTION_ID_HEADER
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, /, **overrides: Any) -> Settings:
@@ -112,6 +117,12 @@ def _capture(text: str) -> bool:
     return text.lower() == "events"
 
 
+def _header(text: Any) -> str:
+    if not isinstance(text, str) or not (text == "" or _HEADER_NAME.fullmatch(text)):
+        raise ValueError("the name of an HTTP header, or none")
+    return "" if text.lower() == "none" else text.lower()
+
+
 def _at_least(minimum: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         message = f"a whole number from {minimum} on"
@@ -158,6 +169,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     variables.OTEL_PYTHON_ML_QUEUE_SIZE: ("queue_size", _queue),
     variables.OTEL_PYTHON_ML_MAX_FEATURES: ("max_features", _features),
     variables.OTEL_PYTHON_ML_EXCLUDED_URLS: ("excluded_urls", str),
+    variables.OTEL_PYTHON_ML_PREDICTION_ID_HEADER: ("prediction_id_header", _header),
 }
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
@@ -171,4 +183,5 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "queue_size": _queue,
     "max_features": _features,
     "excluded_urls": _exactly(str),
+    "prediction_id_header": _header,
 }

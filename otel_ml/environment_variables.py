@@ -69,6 +69,13 @@ OTEL_PYTHON_ML_MAX_FEATURES = "OTEL_PYTHON_ML_MAX_FEATURES"
 Columns that are summarised per model; rows with more are counted. Default: 1000
 """
 
+OTEL_PYTHON_ML_PREDICTION_ID_HEADER = "OTEL_PYTHON_ML_PREDICTION_ID_HEADER"
+"""
+.. envvar:: OTEL_PYTHON_ML_PREDICTION_ID_HEADER
+
+Header of a response that holds the id of its prediction; "none" for no such header. Default: x-prediction-id
+"""
+
 OTEL_PYTHON_ML_EXCLUDED_URLS = "OTEL_PYTHON_ML_EXCLUDED_URLS"
 """
 .. envvar:: OTEL_PYTHON_ML_EXCLUDED_URLS

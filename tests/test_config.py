@@ -33,6 +33,7 @@ def test_every_variable_reaches_its_setting():
         "OTEL_PYTHON_ML_QUEUE_SIZE": "7",
         "OTEL_PYTHON_ML_MAX_FEATURES": "8",
         "OTEL_PYTHON_ML_EXCLUDED_URLS": "health",
+        "OTEL_PYTHON_ML_PREDICTION_ID_HEADER": "X-Id",
     }
 
     assert set(environment) == {name for name in vars(environment_variables) if name.startswith("OTEL_")}
@@ -47,6 +48,7 @@ def test_every_variable_reaches_its_setting():
         queue_size=7,
         max_features=8,
         excluded_urls="health",
+        prediction_id_header="x-id",
     )
 
 

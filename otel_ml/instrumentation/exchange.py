@@ -65,6 +65,13 @@ def inference_in(body: Any, response: Any, *, named_so: bool) -> Exchange | None
     return Exchange(rows, predictions, scores)
 
 
+def says_prediction(response: Any) -> bool:
+    """Whether a response names a prediction or score, as far as one look tells; a list is judged by its first item."""
+    first = response[0] if isinstance(response, list) and response else response
+    fields = _fields_of(first)
+    return fields is not None and _first(fields, _PREDICTION_FIELDS, _SCORE_FIELDS) is not None
+
+
 # --- the request ------------------------------------------------------------------------------------------------------
 
 

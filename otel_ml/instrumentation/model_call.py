@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.instrumentation.identity import infos, remember
 from otel_ml.instrumentation.late_recorder import the_recorder
 from otel_ml.instrumentation.outermost import inside
+from otel_ml.instrumentation.scope import ModelCalls
+from otel_ml.instrumentation.suppression import suppressed
 from otel_ml.recording import spans
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import Inference
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
     from otel_ml.config import Settings
     from otel_ml.recording.inference import ModelInfo
+
+
+_ALONE: Final = ModelCalls(None, "")
+"""A call outside of requests: the only one of its kind."""
 
 
 class NotGiven:
@@ -63,13 +69,16 @@ def call_model(  # noqa: PLR0915 - each further call or keyword costs 60 ns of t
         try:
             recorder = the_recorder()
             info = remembered = infos.get(id(model))
-            if not recorder.enabled:
+            if not recorder.enabled or suppressed():
                 info = None
             elif info is None:
                 info = adaptor.describe(model, recorder.settings)
             if info is not None:
                 observed = adaptor.input_among(kwargs) if features is NotGiven else features
-                span = spans.start(info, operation, rows_of(observed)) if recorder.settings.spans else None
+                scope: Any = request_scope.get()
+                span = None
+                if recorder.settings.spans and spans.tracing():
+                    span = spans.start(info, operation, rows_of(observed), scope.links if scope is not None else ())
         except Exception as error:
             failed(adaptor.where, error)
             info = None
@@ -92,24 +101,36 @@ def call_model(  # noqa: PLR0915 - each further call or keyword costs 60 ns of t
         duration_s = perf_counter() - begun
         info.active -= 1
         try:
-            if span is not None:
-                spans.end(span)
-            predictions, scores = adaptor.outputs(operation, kwargs, result)
-            prediction_id = context = None
-            scope: Any = request_scope.get()
+            prediction_id = None
+            count: ModelCalls | None = _ALONE
             if scope is not None and not scope.closed:
                 count = scope.admit(info, operation, observed)
-                if count is None:
-                    return result
-                if count.again:
-                    observed = None
-                if recorder.wants_span_context:
+                if count is not None and (span is not None or recorder.wants_span_context):
                     prediction_id = count.prediction_id(scope)
-            if recorder.wants_span_context:
-                context = spans.context_of(span)
+            if span is not None:
+                spans.end(span, prediction_id=prediction_id)
+            if count is None:
+                return result
+            if count.again:
+                observed = None
+            predictions, scores = adaptor.outputs(operation, kwargs, result)
+            context = spans.context_of(span) if span is not None or recorder.wants_span_context else None
             # Inference(...) as the plain tuple it is: a third of the time.
             recorder.submit(
-                (info, operation, observed, predictions, scores, duration_s, None, prediction_id, context, 0)
+                (
+                    info,
+                    operation,
+                    observed,
+                    predictions,
+                    scores,
+                    duration_s,
+                    None,
+                    prediction_id,
+                    context,
+                    0,
+                    None,
+                    None,
+                )
             )
             if remembered is None:
                 # Only now: a model that was not trained yet could not tell its columns and classes.
@@ -146,7 +167,7 @@ def _record_failure(adaptor: ModelAdaptor, inference: Inference, span: Any, erro
         scope: Any = request_scope.get()
         if scope is not None:
             # The request did reach its model: recording request and response instead would count it as answered.
-            scope.count += 1
+            scope.counted()
         the_recorder().submit(inference)
     except Exception as failure:
         failed(adaptor.where, failure)

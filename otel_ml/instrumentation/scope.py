@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_ml.recording.request import request_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from opentelemetry.trace import SpanContext
 
     from otel_ml.recording.inference import ModelInfo
     from otel_ml.sketch.feature import ModelKey
 
-_ID_HEADERS: Final = (b"x-request-id", b"ce-id")
+_ID_HEADERS: Final = ("x-request-id", "ce-id")
 """Headers that name a request, in order of precedence: the de-facto standard, then a CloudEvent's id."""
+_WIRE_NAMES: Final = {name.encode(): name for name in _ID_HEADERS} | {name: name for name in _ID_HEADERS}
 _MAX_ID_LENGTH: Final = 128
 
 # Not the module-level generator: ids must neither follow a user's random.seed() nor shift the numbers it gives them.
@@ -43,34 +46,69 @@ class ModelCalls:
         self.number = 0
         self.again = False
 
-    def prediction_id(self, scope: InferenceScope) -> str | None:
-        """The request's id; "<id>.1", "<id>.2", … for later inferences of the same model."""
+    def prediction_id(self, scope: InferenceScope) -> str | tuple[str, ...] | None:
+        """The request's id, or in a batch each row's; "<id>.1", "<id>.2", … for later inferences of the same model."""
+        if scope.row_ids is not None:
+            ids = tuple(scope.row_ids)
+            return tuple(f"{row_id}.{self.number}" for row_id in ids) if self.number else ids
         request_id = scope.prediction_id
         return f"{request_id}.{self.number}" if self.number else request_id
 
 
 class InferenceScope:
-    """A request that is being served; opened by a server's hook, seen by model hooks and by `otel_ml.record()`.
+    """A request that is served, or a batch of them; opened by a server's hook, seen by model hooks and `record()`.
+
+    Args:
+        headers: Pairs of name and value, as text or bytes, as the server has them: read only when the id is asked for.
 
     Attributes:
         route: Template of the path, such as "/predict/{version}"; empty until routing has happened.
         method: The HTTP method.
         count: Inferences recorded in this request so far, by whichever layer.
         fallback: Records request and response themselves; called on closing if nothing else was recorded.
+        announced: The fallback will find an inference, as far as can be told before it has looked.
         closed: The request is over. Tasks it left behind (a batcher started by the first request, say) inherited this
             scope and must not go on reporting under its id.
+        links: Spans of the requests a batch is made of; empty for a single request.
+        row_ids: One id per row of a batch.
+        members: Scopes of the requests a batch is made of: what the batch records counts for each of them.
     """
 
-    __slots__ = ("_explicit", "_headers", "_id", "_models", "closed", "count", "fallback", "method", "route")
+    __slots__ = (
+        "_explicit",
+        "_headers",
+        "_id",
+        "_models",
+        "announced",
+        "closed",
+        "count",
+        "fallback",
+        "links",
+        "members",
+        "method",
+        "route",
+        "row_ids",
+    )
 
-    def __init__(self, *, method: str = "", route: str = "", headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        method: str = "",
+        route: str = "",
+        headers: Iterable[tuple[Any, Any]] = (),
+        prediction_id: str | None = None,
+    ) -> None:
         self.method = method
         self.route = route
         self.count = 0
         self.fallback: Callable[[], None] | None = None
+        self.announced = False
         self.closed = False
+        self.links: Sequence[SpanContext] = ()
+        self.row_ids: Sequence[str] | None = None
+        self.members: Sequence[InferenceScope] = ()
         self._headers = headers
-        self._id: str | None = None
+        self._id = prediction_id
         self._models: dict[ModelInfo, ModelCalls] = {}
         self._explicit: set[ModelKey] | None = None
 
@@ -87,12 +125,23 @@ class InferenceScope:
     def prediction_id(self, value: str | None) -> None:
         self._id = value
 
+    def prefer_id(self, value: Any) -> None:
+        """Take the id that the body gives, if it is fit to be one: it goes before those of the headers."""
+        if isinstance(value, str) and (text := _acceptable(value)):
+            self._id = text
+
     def recorded(self, model: ModelInfo) -> None:
         """The user's own `record()` counts for this model: from here on hooks leave it alone in this request."""
         if self._explicit is None:
             self._explicit = set()
         self._explicit.add(model.key)
+        self.counted()
+
+    def counted(self) -> None:
+        """Something was recorded in this request, or in the batch it is part of."""
         self.count += 1
+        for member in self.members:
+            member.count += 1
 
     def admit(self, model: ModelInfo, operation: str, features: Any) -> ModelCalls | None:
         """Say how a finished model call counts; None when it does not, because the user recorded it.
@@ -103,6 +152,8 @@ class InferenceScope:
         if self._explicit is not None and model.key in self._explicit:
             return None
         self.count += 1
+        for member in self.members:
+            member.count += 1
         calls = self._models.get(model)
         if calls is None:
             self._models[model] = calls = ModelCalls(features, operation)
@@ -125,6 +176,7 @@ class InferenceScope:
         finally:
             self.closed = True
             self._models.clear()
+            self.members = ()
 
 
 def current_scope() -> InferenceScope | None:
@@ -135,16 +187,25 @@ def current_scope() -> InferenceScope | None:
     return None
 
 
-def id_from_headers(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The id a caller gave in ASGI headers, if it is short and printable; else None."""
-    found: dict[bytes, bytes] = {}
+def current_prediction_id() -> str | None:
+    """Id of the request being served in this context, as its response's header gives it; None outside of requests."""
+    scope = current_scope()
+    return scope.prediction_id if scope is not None else None
+
+
+def id_from_headers(headers: Iterable[tuple[Any, Any]]) -> str | None:
+    """The id a caller gave in headers, if it is short and printable; else None."""
+    found: dict[str, Any] = {}
     for name, value in headers:
-        if name in _ID_HEADERS and name not in found:
-            found[name] = value
+        known = _WIRE_NAMES.get(name)
+        if known is not None and known not in found:
+            found[known] = value
     for name in _ID_HEADERS:
-        text = found.get(name, b"")[: _MAX_ID_LENGTH + 1].decode("latin-1").strip()
-        if text and len(text) <= _MAX_ID_LENGTH and text.isascii() and text.isprintable():
-            return text
+        value = found.get(name)
+        if value is not None:
+            text = value if isinstance(value, str) else value[: _MAX_ID_LENGTH + 1].decode("latin-1")
+            if accepted := _acceptable(text):
+                return accepted
     return None
 
 
@@ -155,3 +216,8 @@ def new_prediction_id() -> str:
     value = milliseconds << 80 | 0x7 << 76 | (bits >> 62) << 64 | 0b10 << 62 | bits & 0x3FFF_FFFF_FFFF_FFFF
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _acceptable(text: str) -> str | None:
+    text = text.strip() if len(text) <= 2 * _MAX_ID_LENGTH else ""
+    return text if text and len(text) <= _MAX_ID_LENGTH and text.isascii() and text.isprintable() else None

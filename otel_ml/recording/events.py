@@ -9,7 +9,7 @@ import numpy as np
 
 from otel_ml import semconv
 from otel_ml.recording.columns import ColumnBatch, MatrixBatch, batch_of
-from otel_ml.recording.inference import Inference
+from otel_ml.recording.inference import Inference, row_id
 from otel_ml.recording.logs import emit_event
 from otel_ml.recording.outputs import length_of, output_batches
 from otel_ml.recording.snapshots import model_attributes
@@ -56,6 +56,7 @@ class ResultEvents:
         scores = _output(whole, 4)
         timestamp = whole.timestamp_unix_nano or time.time_ns()
         count = max(len(features), len(predictions), len(scores))
+        entity_ids = _entities(whole.entity_id)
         for index in range(count):
             if not self._may_emit():
                 self.left_out += count - index
@@ -66,8 +67,10 @@ class ResultEvents:
                 semconv.OPERATION_NAME: whole.operation,
                 semconv.ROW_INDEX: index,
             }
-            if whole.prediction_id:
-                attributes[semconv.PREDICTION_ID] = f"{whole.prediction_id}:{index}"
+            if (own_id := row_id(whole.prediction_id, index, count)) is not None:
+                attributes[semconv.PREDICTION_ID] = own_id
+            if (entity := row_id(entity_ids, index, 1)) is not None:
+                attributes[semconv.ENTITY_ID] = entity
             for name, rows in (
                 (semconv.INFERENCE_PREDICTION, predictions),
                 (semconv.INFERENCE_SCORE, scores),
@@ -89,6 +92,13 @@ class ResultEvents:
         if now - self._second >= 1.0:
             self._second, self._left = now, MAX_PER_S
         return self._left > 0
+
+
+def _entities(given: Any) -> str | tuple[str, ...] | None:
+    if given is None:
+        return None
+    many = isinstance(given, (list, tuple)) or hasattr(given, "tolist")
+    return tuple(map(str, given)) if many else str(given)
 
 
 def _output(inference: Inference, field: int) -> list[Any]:

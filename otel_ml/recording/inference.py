@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from opentelemetry.trace import SpanContext
 
     from otel_ml.sketch.feature import FeatureKind, ModelKey
@@ -62,9 +64,11 @@ class Inference(NamedTuple):
         scores: Probabilities or decision values beside the predictions, one (or one per class) per row.
         duration_s: Duration of the call; negative when unknown.
         error_type: Qualified name of the exception the call ended with.
-        prediction_id: Id of the call; row i of a batch is "<id>:i".
-        span_context: Of the span the call ran in; only needed for opt-in events (`Recorder.wants_span_context`).
+        prediction_id: Id of the call, or one per row; `row_id` says which is whose.
+        span_context: Of the span the call ran in: for events, and so that an odd value leads to its request.
         timestamp_unix_nano: 0 stands for now.
+        segments: Dimensions by which rows are told apart, such as {"country": "NO"}.
+        entity_id: Whom the row is about, or one per row; in opt-in events only.
     """
 
     model: ModelInfo
@@ -74,9 +78,11 @@ class Inference(NamedTuple):
     scores: Any = None
     duration_s: float = -1.0
     error_type: str | None = None
-    prediction_id: str | None = None
+    prediction_id: str | Sequence[str] | None = None
     span_context: SpanContext | None = None
     timestamp_unix_nano: int = 0
+    segments: Mapping[str, Any] | None = None
+    entity_id: Any = None
 
 
 class Told(NamedTuple):
@@ -90,3 +96,14 @@ class Told(NamedTuple):
     feature_names: Any
     prediction_id: Any
     timestamp: Any
+    segments: Any
+    entity_id: Any
+
+
+def row_id(ids: str | Sequence[str] | None, index: int, rows: int) -> str | None:
+    """Id of one row: the call's own if it had but one, "<id>:<index>" in a batch, or the one given for the row."""
+    if ids is None:
+        return None
+    if isinstance(ids, str):
+        return ids if rows == 1 else f"{ids}:{index}"
+    return ids[index] if index < len(ids) else None

@@ -82,7 +82,20 @@ class InferenceQueue:
             self._append(inference)
             return
         if kind is _ndarray and len(self.waiting) < self._limit and len(inference) == _WHOLE:
-            info, operation, features, predictions, scores, duration_s, error_type, own_id, span, timestamp = inference
+            (
+                info,
+                operation,
+                features,
+                predictions,
+                scores,
+                duration_s,
+                error_type,
+                own_id,
+                span,
+                timestamp,
+                segments,
+                entity_id,
+            ) = inference
             size = features.nbytes
             if (
                 size < _SMALL
@@ -109,6 +122,8 @@ class InferenceQueue:
                         own_id,
                         span,
                         timestamp,
+                        segments,
+                        entity_id,
                         size,
                     )
                 )

@@ -53,8 +53,10 @@ class ToldReader:
             told.features,
             told.predictions,
             told.scores,
-            prediction_id=None if told.prediction_id is None else str(told.prediction_id),
+            prediction_id=_ids(told.prediction_id),
             timestamp_unix_nano=_nanoseconds(told.timestamp),
+            segments=told.segments or None,
+            entity_id=told.entity_id,
         )
 
     def info(self, model: Any, version: Any, feature_names: Sequence[Any] | None) -> ModelInfo:
@@ -72,8 +74,17 @@ class ToldReader:
 
 
 def _is_plain(taken: Sequence[Any]) -> bool:
-    """Whether nobody gave names, an id or a time."""
-    return all(told[5] is None and told[6] is None and told[7] is None for told in taken)
+    """Whether nobody gave names, an id, a time, segments or an entity."""
+    nothing = (None, None, None, None, None)
+    return all(told[5:] == nothing for told in taken)
+
+
+def _ids(given: Any) -> str | tuple[str, ...] | None:
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, (list, tuple)) or hasattr(given, "tolist"):
+        return tuple(map(str, given))
+    return str(given)
 
 
 def _nanoseconds(timestamp: float | datetime | None) -> int:

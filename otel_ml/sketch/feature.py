@@ -13,6 +13,12 @@ class FeatureKind(Enum):
     NUMERIC = "numeric"
     BOOLEAN = "boolean"
     CATEGORICAL = "categorical"
+    TEXT = "text"
+    """Free text: its length, words and variety are summarised, never its words."""
+    DATETIME = "datetime"
+    """Points in time."""
+    EMBEDDING = "embedding"
+    """Vectors of one length."""
     OPAQUE = "opaque"
     """Not summarised by this version: its rows, missing and mismatched values are counted, no more."""
 

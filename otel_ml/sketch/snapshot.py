@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from otel_ml.sketch.feature import ModelKey
 from otel_ml.sketch.summary import FeatureSummary
 
 FORMAT_VERSION = 1
 ENCODING = "otel_ml.v1.Snapshot"
+
+
+class Segment(NamedTuple):
+    """A slice of a model's rows: one value of one dimension, such as ("country", "NO")."""
+
+    dimension: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,9 @@ class Snapshot:
         end_time_unix_nano: End of the export interval, exclusive.
         rows: Predictions seen in the interval.
         dropped_rows: Predictions let go unseen because the process's queue was full.
+        segment: The slice that all of this is about; None for the whole model. Rows of a slice are counted in the
+            whole's snapshot as well, so slices are never added to it.
+        packages_digest: Hash over the versions of the packages installed in the process; empty when unknown.
     """
 
     producer_id: bytes
@@ -33,3 +44,5 @@ class Snapshot:
     rows: int
     dropped_rows: int
     features: Sequence[FeatureSummary]
+    segment: Segment | None = None
+    packages_digest: str = ""

@@ -11,6 +11,7 @@ from otel_ml.sketch.bins import AnchoredBins
 from otel_ml.sketch.cardinality import HyperLogLog
 from otel_ml.sketch.categories import CategoryCounts
 from otel_ml.sketch.exact import ExactCounts
+from otel_ml.sketch.exemplar import Exemplar, merged_exemplars
 from otel_ml.sketch.exponential import ExponentialHistogram
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind
 from otel_ml.sketch.moments import Moments
@@ -77,6 +78,7 @@ class FeatureSummary:
     key: FeatureKey
     content: Content
     counters: Counters = field(default_factory=Counters)
+    exemplars: list[Exemplar] = field(default_factory=list)
 
     @property
     def kind(self) -> FeatureKind:
@@ -105,6 +107,7 @@ class FeatureSummary:
                 f"column {self.key.name!r}: cannot merge {other.kind.value} values into {self.kind.value} ones"
             )
         self.counters.merge(other.counters)
+        self.exemplars = merged_exemplars(self.exemplars, other.exemplars)
 
 
 def _merge_numeric(mine: NumericSummary, theirs: NumericSummary) -> None:

@@ -123,7 +123,7 @@ def test_every_inference_carries_the_id_of_its_request(served):
 
     ids = {attributes(record)[semconv.PREDICTION_ID] for record in sink.log_records(semconv.EVENT_INFERENCE_RESULT)}
 
-    assert ids == {f"{path}-{number}:0" for path in PATHS for number in range(REQUESTS)}
+    assert ids == {f"{path}-{number}" for path in PATHS for number in range(REQUESTS)}
 
 
 def test_there_is_one_server_span_a_request_and_the_models_span_inside(served):

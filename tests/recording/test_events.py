@@ -34,7 +34,7 @@ def test_each_row_is_an_event_with_the_spans_ids():
         "ml.model.name": "m",
         "ml.model.version": "3",
         "ml.operation.name": "record",
-        "ml.prediction.id": "abc:0",
+        "ml.prediction.id": "abc",
         "ml.inference.row.index": 0,
         "ml.inference.prediction": 0.5,
         "ml.inference.score": 0.9,

@@ -80,7 +80,7 @@ def test_within_a_request_the_scope_is_told():
         events = {e.attributes["ml.model.name"]: dict(e.attributes) for e in telemetry.events("ml.inference.result")}
 
     assert scope.models == [("m", "")]
-    assert events["m"]["ml.prediction.id"] == "request-7:0"
+    assert events["m"]["ml.prediction.id"] == "request-7"
     assert "ml.prediction.id" not in events["outside"]
 
 

@@ -8,29 +8,27 @@ themselves. Requests to OTEL_PYTHON_ML_EXCLUDED_URLS are not recorded by any lay
 from __future__ import annotations
 
 import functools
-import re
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.instrumentation.base import MLInstrumentor
-from otel_ml.instrumentation.exchange import inference_in, looks_like_inference
+from otel_ml.instrumentation.exchange import inference_in, looks_like_inference, says_prediction
 from otel_ml.instrumentation.identity import infos, key_of, remember
 from otel_ml.instrumentation.late_recorder import the_recorder
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import Patch
-from otel_ml.instrumentation.scope import InferenceScope, current_scope
+from otel_ml.instrumentation.serving import ServedRequest, prediction_header
 from otel_ml.recording import spans
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import Inference, ModelInfo
-from otel_ml.recording.request import request_scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-    from contextvars import Token
 
     from opentelemetry.trace import SpanContext
 
     from otel_ml.instrumentation.patch import ModulePatch
+    from otel_ml.instrumentation.scope import InferenceScope
 
 _SCOPE_KEY: Final = "otel_ml.scope"
 """In the ASGI scope: this request is being taken care of already, by the application this one is mounted in."""
@@ -61,17 +59,13 @@ def _serving(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitabl
         if scope["type"] != "http" or _SCOPE_KEY in scope or not FastAPIInstrumentor.active:
             await original(self, scope, receive, send)
             return
-        opened, quiet = _open(scope)
-        nested = inside.set(True) if quiet else None
-        token = request_scope.set(opened)
-        try:
-            await original(self, scope, receive, send)
-        finally:
-            _leave(token)
-            if nested is not None:
-                _reset(inside.reset, nested)
+        with ServedRequest(
+            _WHERE, method=scope.get("method", ""), path=scope.get("path", ""), headers=scope.get("headers", ())
+        ) as opened:
             if opened is not None:
-                _close(opened)
+                scope[_SCOPE_KEY] = opened
+                send = _telling_id(send, opened)
+            await original(self, scope, receive, send)
 
     return __call__
 
@@ -81,24 +75,42 @@ def _running(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
     async def run_endpoint_function(*args: Any, **kwargs: Any) -> Any:
         if inside.get() or not FastAPIInstrumentor.active:
             return await original(*args, **kwargs)
-        scope = current_scope()
-        own = InferenceScope() if scope is None else None  # a FastAPI router in another kind of application
-        token = request_scope.set(own) if own is not None else None
-        scope = own or scope
-        if scope is not None:
+        with ServedRequest(_WHERE) as scope:  # opens one for a FastAPI router in another kind of application
+            if scope is None:
+                return await original(*args, **kwargs)
             scope.route = getattr(kwargs.get("dependant"), "path", None) or ""
-        begun = perf_counter()
-        try:
+            begun = perf_counter()
             result = await original(*args, **kwargs)
-            if scope is not None:
-                _offer_fallback(scope, kwargs, result, perf_counter() - begun)
+            _offer_fallback(scope, kwargs, result, perf_counter() - begun)
             return result
-        finally:
-            if own is not None and token is not None:
-                _leave(token)
-                _close(own)
 
     return run_endpoint_function
+
+
+def _telling_id(send: Callable[[Any], Awaitable[None]], scope: InferenceScope) -> Callable[[Any], Awaitable[None]]:
+    """When the response begins, add the header that names its prediction, unless the application has set it itself."""
+
+    def send_with_id(message: Any) -> Awaitable[None]:
+        # No coroutine of its own: every further message of a stream passes at the cost of one comparison.
+        if message["type"] == "http.response.start":
+            try:
+                message = _with_id(message, scope)
+            except Exception as error:
+                failed(_WHERE, error)
+        return send(message)
+
+    return send_with_id
+
+
+def _with_id(message: Any, scope: InferenceScope) -> Any:
+    header = prediction_header(scope)
+    if header is None:
+        return message
+    name, value = header[0].encode("latin-1"), header[1].encode("latin-1")
+    headers = list(message.get("headers", ()))
+    if any(bytes(given).lower() == name for given, _ in headers):
+        return message
+    return {**message, "headers": [*headers, (name, value)]}
 
 
 def _delivering(send: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
@@ -117,55 +129,6 @@ def _delivering(send: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Await
     return deliver_then_send
 
 
-# --- the request ------------------------------------------------------------------------------------------------------
-
-
-def _open(scope: MutableMapping[str, Any]) -> tuple[InferenceScope | None, bool]:
-    """The scope of a request, and whether all of it is to be left alone."""
-    try:
-        recorder = the_recorder()
-        if not recorder.enabled:
-            return None, True
-        excluded = recorder.settings.excluded_urls
-        if excluded and _pattern(excluded).search(scope["path"]):
-            return None, True
-        opened = InferenceScope(method=scope["method"], headers=scope["headers"])
-        scope[_SCOPE_KEY] = opened
-    except Exception as error:
-        failed(_WHERE, error)
-        return None, False
-    return opened, False
-
-
-def _close(scope: InferenceScope) -> None:
-    try:
-        scope.close()
-    except Exception as error:
-        failed(_WHERE, error)
-
-
-def _leave(token: Token[Any]) -> None:
-    _reset(request_scope.reset, token)
-
-
-def _reset(reset: Callable[[Token[Any]], None], token: Token[Any]) -> None:
-    try:
-        reset(token)
-    except ValueError:
-        # A coroutine that is thrown away instead of finished is closed from wherever the collector runs: that context
-        # never held our value.
-        return
-
-
-@functools.lru_cache(maxsize=8)
-def _pattern(excluded_urls: str) -> re.Pattern[str]:
-    try:
-        return re.compile("|".join(part.strip() for part in excluded_urls.split(",") if part.strip()) or "(?!)")
-    except re.error as error:
-        failed(f"reading excluded URLs {excluded_urls!r}", error)
-        return re.compile("(?!)")
-
-
 # --- the fallback -----------------------------------------------------------------------------------------------------
 
 
@@ -175,8 +138,9 @@ def _offer_fallback(scope: InferenceScope, arguments: dict[str, Any], result: An
         dependant = arguments["dependant"]
         if scope.count or scope.method not in _RECORDED_METHODS or not dependant.body_params:
             return
-        recorder = the_recorder()
-        context = spans.context_of(None) if recorder.wants_span_context else None
+        endpoint = getattr(dependant.call, "__name__", "")
+        scope.announced = looks_like_inference(endpoint, scope.route) or says_prediction(result)
+        context = spans.context_of(None)
         scope.fallback = functools.partial(
             _record_exchange,
             scope,
