@@ -11,18 +11,33 @@ if TYPE_CHECKING:
     from otel_ml.activation import instrument, uninstrument
     from otel_ml.baseline import Baseline
     from otel_ml.instrumentation import set_model
-    from otel_ml.recording.record import flush, record
+    from otel_ml.instrumentation.scope import current_prediction_id, set_segments
+    from otel_ml.recording.record import flush, record, record_label
 
     __version__: str
 
-__all__ = ["Baseline", "__version__", "flush", "instrument", "record", "set_model", "uninstrument"]
+__all__ = [
+    "Baseline",
+    "__version__",
+    "current_prediction_id",
+    "flush",
+    "instrument",
+    "record",
+    "record_label",
+    "set_model",
+    "set_segments",
+    "uninstrument",
+]
 
 _HOMES = {
     "Baseline": "otel_ml.baseline",
+    "current_prediction_id": "otel_ml.instrumentation.scope",
     "flush": "otel_ml.recording.record",
     "instrument": "otel_ml.activation",
     "record": "otel_ml.recording.record",
+    "record_label": "otel_ml.recording.record",
     "set_model": "otel_ml.instrumentation",
+    "set_segments": "otel_ml.instrumentation.scope",
     "uninstrument": "otel_ml.activation",
 }
 

@@ -61,6 +61,13 @@ DRIFT_Q_VALUE: Final = "ml.drift.q_value"
 WINDOW_START: Final = "ml.window.start"
 WINDOW_END: Final = "ml.window.end"
 WINDOW_ROWS: Final = "ml.window.rows"
+LABEL_VALUE: Final = "ml.label.value"
+"""What turned out to be true: a class, a number or a truth value."""
+SEGMENT_DIMENSION: Final = "ml.segment.dimension"
+"""By what rows are told apart: "country"."""
+SEGMENT_VALUE: Final = "ml.segment.value"
+PACKAGES_DIGEST: Final = "ml.runtime.packages.digest"
+"""Hash over name and version of every installed package: it changes with any dependency."""
 DROP_REASON: Final = "ml.drop.reason"
 PROCESSOR_SIGNAL: Final = "ml.processor.signal"
 """What the processor counts: "traces", "metrics" or "logs"."""
@@ -110,6 +117,7 @@ INFERENCE_EVENTS_DROPPED: Final = Metric(
     "Rows that were summarised but got no event of their own, because there were too many in a second.",
     "counter",
 )
+LABELS_DROPPED: Final = Metric("ml.labels.dropped", "{label}", "Labels let go because too many waited.", "counter")
 INFERENCE_DROPPED: Final = Metric(
     "ml.inference.dropped", "{row}", "Rows let go unseen, by reason, so that serving never waits.", "counter"
 )

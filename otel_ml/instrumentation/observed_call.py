@@ -166,7 +166,7 @@ class ObservedCall:
                 own_id,
                 spans.context_of(self._span),
                 0,
-                segments,
+                segments or (scope.segments if scope is not None else None),
             )
         )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_ml.recording.request import request_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from opentelemetry.trace import SpanContext
 
@@ -71,6 +71,7 @@ class InferenceScope:
             scope and must not go on reporting under its id.
         links: Spans of the requests a batch is made of; empty for a single request.
         row_ids: One id per row of a batch.
+        segments: What the request's rows are told apart by.
         members: Scopes of the requests a batch is made of: what the batch records counts for each of them.
     """
 
@@ -88,6 +89,7 @@ class InferenceScope:
         "method",
         "route",
         "row_ids",
+        "segments",
     )
 
     def __init__(
@@ -107,6 +109,7 @@ class InferenceScope:
         self.links: Sequence[SpanContext] = ()
         self.row_ids: Sequence[str] | None = None
         self.members: Sequence[InferenceScope] = ()
+        self.segments: dict[str, Any] | None = None
         self._headers = headers
         self._id = prediction_id
         self._models: dict[ModelInfo, ModelCalls] = {}
@@ -191,6 +194,16 @@ def current_prediction_id() -> str | None:
     """Id of the request being served in this context, as its response's header gives it; None outside of requests."""
     scope = current_scope()
     return scope.prediction_id if scope is not None else None
+
+
+def set_segments(segments: Mapping[str, Any]) -> None:
+    """Tell the rows of the request being served apart, by {"country": "NO"} say; outside of requests nothing happens.
+
+    Each segment is summarised on its own, beside the whole: up to 5 dimensions, 100 segments per model.
+    """
+    scope = current_scope()
+    if scope is not None:
+        scope.segments = {**(scope.segments or {}), **segments}
 
 
 def id_from_headers(headers: Iterable[tuple[Any, Any]]) -> str | None:

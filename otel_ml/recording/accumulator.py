@@ -75,6 +75,11 @@ class ModelAccumulator:
         self._scores = ColumnSet(FeatureRole.SCORE, baseline=baseline, max_columns=max_features)
         self._names: dict[tuple[tuple[str, ...] | None, int], tuple[str, ...]] = {}
 
+    @property
+    def columns(self) -> int:
+        """Columns of all roles that are summarised."""
+        return len(self._features) + len(self._predictions) + len(self._scores)
+
     def add(self, inferences: Sequence[Any]) -> None:
         """Summarise inferences of this model: `Inference`s, or tuples of their first fields."""
         for _ in self.steps(inferences):

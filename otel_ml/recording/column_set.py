@@ -63,6 +63,9 @@ class ColumnSet:
         if baseline is not None and role is FeatureRole.FEATURE:
             self._add({key.name: baseline.kind(key) for key in baseline.features if key.role is role})
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def take(self, batch: Batch) -> Iterator[None]:
         """Add a batch of rows, in steps of at most about 0.25 ms."""
         if not len(batch):

@@ -1,4 +1,4 @@
-"""Opt-in events with raw values: one `ml.inference.result` per row, a bounded number per second."""
+"""Opt-in events with raw values: one `ml.inference.result` per row, a bounded number a second."""
 
 from __future__ import annotations
 
@@ -19,24 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from otel_ml.recording.columns import Batch
+    from otel_ml.recording.event_pace import EventPace
 
-MAX_PER_S: Final = 1_000
-"""A log record costs 14 µs, and the SDK holds 2,048 of them for a second before it lets the oldest go: among them
-might be a snapshot. So rows beyond half of that are summarised like all, but get no event of their own."""
 _TEXT_LENGTH: Final = 256
 
 
 class ResultEvents:
-    """Emits rows as events, up to a number a second.
+    """Emits rows as events, as far as the pace allows; those beyond are summarised like all, but get no event.
 
     Attributes:
         left_out: Rows that got no event since this was last set to 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pace: EventPace) -> None:
         self.left_out = 0
-        self._left = MAX_PER_S
-        self._second = 0.0
+        self._pace = pace
 
     def steps(self, inference: Any, names: Callable[[int], tuple[str, ...]]) -> Iterator[None]:
         """Emit the rows of one inference, one a step.
@@ -48,7 +45,7 @@ class ResultEvents:
         whole = Inference(*inference[: len(Inference._fields)])
         if whole.error_type is not None:
             return
-        if not self._may_emit():
+        if not self._pace.may_emit():
             self.left_out += length_of(whole.features)
             return
         features = _rows(batch_of(whole.features, names)) if whole.features is not None else []
@@ -58,10 +55,10 @@ class ResultEvents:
         count = max(len(features), len(predictions), len(scores))
         entity_ids = _entities(whole.entity_id)
         for index in range(count):
-            if not self._may_emit():
+            if not self._pace.may_emit():
                 self.left_out += count - index
                 return
-            self._left -= 1
+            self._pace.emitted()
             attributes: dict[str, Any] = {
                 **dict(model_attributes(whole.model.key)),
                 semconv.OPERATION_NAME: whole.operation,
@@ -86,12 +83,6 @@ class ResultEvents:
                 span_context=whole.span_context,
             )
             yield
-
-    def _may_emit(self) -> bool:
-        now = time.monotonic()
-        if now - self._second >= 1.0:
-            self._second, self._left = now, MAX_PER_S
-        return self._left > 0
 
 
 def _entities(given: Any) -> str | tuple[str, ...] | None:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import Told
+from otel_ml.recording.labels import Label, pairs
 from otel_ml.recording.recorder import get_recorder
 from otel_ml.recording.request import request_scope
 from otel_ml.recording.spans import context_of
+from otel_ml.recording.told import nanoseconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +85,32 @@ def record(
                 entity_id,
             )
         )
+
+
+def record_label(
+    prediction_id: str | Sequence[str],
+    label: Any,
+    *,
+    model: str | None = None,
+    version: str | None = None,
+    timestamp: float | datetime | None = None,
+) -> None:
+    """Tell the true outcome of a prediction, or of many, whenever it is known; never raises, never waits.
+
+    Args:
+        prediction_id: As in the response's `x-prediction-id` header, or as given to `record()`. Row i of a batch is
+            "<id>:i". A sequence for many.
+        label: Class, number or truth value; a sequence of the same length for many.
+        model: Name of the model, where ids are unique only within one.
+        version: Version of the model.
+        timestamp: When it became known: seconds since the epoch or a datetime. Default: now.
+    """
+    try:
+        if _recorder.is_taking():
+            known_at = nanoseconds_of(timestamp)
+            _recorder.labels.put(Label(*pair, model, version, known_at) for pair in pairs(prediction_id, label))
+    except Exception as error:
+        failed("record_label()", error)
 
 
 def flush(timeout_s: float = 5.0) -> bool:

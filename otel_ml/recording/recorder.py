@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from otel_ml.config import Settings
 from otel_ml.recording import guard
 from otel_ml.recording.guard import failed
+from otel_ml.recording.labels import LabelQueue
 from otel_ml.recording.logs import logger_provider
 from otel_ml.recording.metrics import MetricStore
 from otel_ml.recording.queue import InferenceQueue
@@ -38,6 +39,7 @@ class Recorder:
         enabled: False when nothing is recorded at all: hooks may skip their work.
         wants_span_context: Whether `Inference.span_context` and `.prediction_id` are of use: for opt-in events.
         queue: Holds what waits.
+        labels: Likewise, of labels.
         submit: Queues one `Inference` (or a tuple of its first fields). Never raises, never waits. Mutable arrays and
             frames are copied there, so pass them as they are.
     """
@@ -49,6 +51,7 @@ class Recorder:
         self.store = MetricStore()
         self.queue = InferenceQueue(settings.queue_size, self._start)
         self.submit = self.queue.put
+        self.labels = LabelQueue()
         self.told = ToldReader(settings)
         request_scope.before_first(self.queue.look_closer)
         self._stopped = False
@@ -64,6 +67,10 @@ class Recorder:
         self.told = ToldReader(settings)
         self.queue.resize(settings.queue_size)
         self._stopped = False
+
+    def is_taking(self) -> bool:
+        """Whether what is put now will be emitted; starts the worker if there is a use for it."""
+        return not self.queue.is_closed or self._start()
 
     def flush(self, timeout_s: float = _EXIT_S) -> bool:
         """Summarise what waits and hand all snapshots to the SDK now; False if that took longer.
@@ -98,7 +105,9 @@ class Recorder:
             if self._worker is None:
                 from otel_ml.recording.worker import Worker  # noqa: PLC0415 - numpy and the sketches, on first use
 
-                worker = Worker(self.queue, self.settings, self.store, self.told, self._baselines, self._register_exit)
+                worker = Worker(
+                    self.queue, self.labels, self.settings, self.store, self.told, self._baselines, self._register_exit
+                )
                 extend_readers(self.store, self._active)
                 worker.start()
                 self._worker = worker
@@ -143,6 +152,7 @@ class Recorder:
         self._worker = None
         self._starting = threading.Lock()
         self.queue.reset()
+        self.labels.reset()
         self.store.reset()
         guard.reset()
 

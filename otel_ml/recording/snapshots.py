@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from otel_ml import semconv
 from otel_ml.recording.logs import emit_event, logger_provider
 from otel_ml.recording.outputs import SINGLE_NAME
+from otel_ml.recording.packages import packages_digest
 from otel_ml.sketch import codec
 from otel_ml.sketch.feature import FeatureRole
 from otel_ml.sketch.snapshot import ENCODING, Snapshot
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from otel_ml.recording.column_set import DrainedColumn
     from otel_ml.recording.metrics import Attributes, MetricStore
     from otel_ml.sketch.feature import ModelKey
+    from otel_ml.sketch.snapshot import Segment
 
 MAX_LABELS: Final = 50
 """Labels of predictions that get a series of their own, per model and output."""
@@ -40,8 +42,15 @@ class SnapshotEmitter:
         self.producer_id = uuid.uuid4().bytes
         self._sequence = itertools.count(1)
 
-    def emit(self, key: ModelKey, interval: tuple[int, int], drained: Drained, dropped_rows: int) -> int:
-        """Emit what a model did within an interval (start and end, ns since the epoch).
+    def emit(
+        self,
+        key: ModelKey,
+        interval: tuple[int, int],
+        drained: Drained,
+        dropped_rows: int,
+        segment: Segment | None = None,
+    ) -> int:
+        """Emit what a model, or a segment of its rows, did within an interval (start and end, ns since the epoch).
 
         Returns:
             Events emitted: 0 without a logger provider, more than 1 above 512 KB.
@@ -57,6 +66,8 @@ class SnapshotEmitter:
             rows=drained.rows,
             dropped_rows=dropped_rows,
             features=[column.summary for column in drained.columns],
+            segment=segment,
+            packages_digest=packages_digest(),
         )
         parts = codec.split(whole, lambda: next(self._sequence))
         for part in parts:
@@ -72,7 +83,10 @@ class SnapshotEmitter:
             semconv.SKETCH_CHECKSUM: zlib.crc32(payload),
             semconv.SKETCH_SEQUENCE: snapshot.sequence,
             semconv.SKETCH_ROWS: snapshot.rows,
+            semconv.PACKAGES_DIGEST: snapshot.packages_digest,
         }
+        if snapshot.segment is not None:
+            attributes[semconv.SEGMENT_DIMENSION], attributes[semconv.SEGMENT_VALUE] = snapshot.segment
         emit_event(
             semconv.EVENT_SKETCH_SNAPSHOT,
             attributes,

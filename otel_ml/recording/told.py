@@ -54,7 +54,7 @@ class ToldReader:
             told.predictions,
             told.scores,
             prediction_id=_ids(told.prediction_id),
-            timestamp_unix_nano=_nanoseconds(told.timestamp),
+            timestamp_unix_nano=nanoseconds_of(told.timestamp),
             segments=told.segments or None,
             entity_id=told.entity_id,
         )
@@ -87,7 +87,8 @@ def _ids(given: Any) -> str | tuple[str, ...] | None:
     return str(given)
 
 
-def _nanoseconds(timestamp: float | datetime | None) -> int:
+def nanoseconds_of(timestamp: float | datetime | None) -> int:
+    """Nanoseconds since the epoch; 0, which stands for now, for nothing and for what cannot be."""
     if timestamp is None:
         return 0
     if isinstance(timestamp, datetime):

@@ -10,13 +10,14 @@ from weakref import WeakSet
 import numpy as np
 
 from otel_ml import semconv
-from otel_ml.recording.accumulator import ModelAccumulator
+from otel_ml.recording.event_pace import EventPace
 from otel_ml.recording.events import ResultEvents
 from otel_ml.recording.guard import failed
-from otel_ml.recording.inference import SHORT
 from otel_ml.recording.outputs import length_of
-from otel_ml.recording.queue import MAX_MODELS, QUEUE_FULL, TOO_LARGE
+from otel_ml.recording.packages import packages_digest
+from otel_ml.recording.queue import QUEUE_FULL, TOO_LARGE
 from otel_ml.recording.readers import extend_readers
+from otel_ml.recording.slots import Slot, Slots
 from otel_ml.recording.snapshots import SeriesPublisher, SnapshotEmitter, model_attributes
 from otel_ml.sketch.feature import ModelKey
 
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
     from otel_ml.baseline import Baseline
     from otel_ml.config import Settings
+    from otel_ml.recording.accumulator import ModelAccumulator
     from otel_ml.recording.column_set import DrainedColumn
     from otel_ml.recording.inference import ModelInfo
+    from otel_ml.recording.labels import LabelQueue
     from otel_ml.recording.metrics import Attributes, MetricStore
     from otel_ml.recording.queue import InferenceQueue
     from otel_ml.recording.told import ToldReader
@@ -39,10 +42,8 @@ _IDLE_S: Final = 0.05
 _CHUNK: Final = 128
 _LARGEST_CHUNK: Final = 1_024
 _PUBLISH_S: Final = 1.0
-_IDLE_INTERVALS: Final = 60
-"""Intervals without a row after which a model's columns are forgotten."""
-_MAX_WINDOWS: Final = 8
-"""Intervals of one model, given by explicit timestamps, that are open at a time."""
+_LABELS_S: Final = 4.0
+"""Of a flush, for labels: all that waits goes out at once then."""
 
 MAX_MODELS_REASON: Final = "max_models"
 _OTHER_MODELS: Final = ModelKey(semconv.OTHER_LABEL)
@@ -53,6 +54,7 @@ class Worker:
 
     Args:
         queue: What to summarise.
+        labels: What to emit as it is.
         store: Series that metric readers collect.
         told: Reads what `record()` was told.
         baselines: By model; one of version "" stands for every version of its model.
@@ -62,6 +64,7 @@ class Worker:
     def __init__(
         self,
         queue: InferenceQueue,
+        labels: LabelQueue,
         settings: Settings,
         store: MetricStore,
         told: ToldReader,
@@ -69,17 +72,16 @@ class Worker:
         on_provider: Callable[[], None],
     ) -> None:
         self._queue = queue
+        self._labels = labels
         self._settings = settings
         self._store = store
         self._told = told
         self._load_baselines = baselines
-        self._baselines: dict[ModelKey, Baseline] = {}
         self._on_provider = on_provider
         self._emitter = SnapshotEmitter()
         self._publisher = SeriesPublisher(store)
-        self._events = ResultEvents() if settings.capture_events else None
-        self._models: dict[ModelKey, dict[int, ModelAccumulator]] = {}
-        self._quiet: dict[ModelKey, int] = {}
+        self._pace = EventPace()
+        self._events = ResultEvents(self._pace) if settings.capture_events else None
         self._infos: WeakSet[ModelInfo] = WeakSet()
         self._reported = dict(self._totals())
         self._let_go: dict[ModelKey, int] = {}
@@ -88,6 +90,7 @@ class Worker:
         self._flushes: list[threading.Event] = []
         self._burst_began = 0.0
         self._interval_ns = settings.export_interval_ms * 1_000_000
+        self._slots = Slots(interval_ns=self._interval_ns, max_features=settings.max_features)
         self._interval_start = time.time_ns() // self._interval_ns * self._interval_ns
         self._since = self._interval_start
         self._thread = threading.Thread(target=self._run, name="otel-ml-recording", daemon=True)
@@ -136,7 +139,8 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            self._baselines = self._load_baselines()
+            packages_digest()  # some milliseconds, which the first snapshot need not take
+            self._slots.baselines = self._load_baselines()
         except Exception as error:
             failed("loading baselines", error)
         published = 0.0
@@ -154,6 +158,8 @@ class Worker:
                         return
                 elif (now := time.time_ns()) >= self._interval_start + self._interval_ns:
                     self._export(now)
+                for _ in self._labels.steps(self._pace):
+                    self._breathe()
                 if not self._drain_some():
                     self._wake.wait(self._pause_s())
             except Exception as error:
@@ -166,6 +172,7 @@ class Worker:
         try:
             self._drain_all()
             self._export(time.time_ns())
+            self._labels.emit_all(_LABELS_S)
         finally:
             for done in waiting:
                 done.set()
@@ -206,14 +213,21 @@ class Worker:
         time.sleep(_BREATH_S if len(self._queue) < self._settings.queue_size // 2 else 0.0)
 
     def _summarise(self, taken: list[Any], pause: Callable[[], None]) -> None:
-        for (key, window), inferences in self._grouped(self._told.inferences(taken)).items():
-            accumulator = self._accumulator(key, window)
+        inferences = self._told.inferences(taken)
+        self._infos.update({inference[0] for inference in inferences})
+        for (key, slot), of_slot in self._slots.grouped(inferences).items():
+            accumulator = self._slots.of(key, slot)
             if accumulator is None:
-                rows = sum(length_of(inference[2]) for inference in inferences)
-                self._count_dropped(_OTHER_MODELS, MAX_MODELS_REASON, rows)
+                if slot.segment is None:
+                    rows = sum(length_of(inference[2]) for inference in of_slot)
+                    self._count_dropped(_OTHER_MODELS, MAX_MODELS_REASON, rows)
                 continue
-            for _ in self._steps(accumulator, inferences):
+            steps = self._steps(accumulator, of_slot) if slot.segment is None else accumulator.steps(of_slot)
+            for _ in steps:
                 pause()
+            for past, summaries in self._slots.past_windows(key) if slot.window else ():
+                # What was counted so far is a delta like any other.
+                self._emit(key, past, summaries, (past.window, past.window + self._interval_ns))
         for inference in taken:
             self._queue.release(inference)
 
@@ -226,36 +240,6 @@ class Worker:
                 except Exception as error:
                     failed("emitting an event", error)
 
-    def _grouped(self, taken: list[Any]) -> dict[tuple[ModelKey, int], list[Any]]:
-        """Inferences by model and interval, in order."""
-        infos = {inference[0] for inference in taken}
-        self._infos.update(infos)
-        if len(infos) == 1 and set(map(len, taken)) == {SHORT}:
-            return {(infos.pop().key, 0): taken}
-        groups: dict[tuple[ModelKey, int], list[Any]] = {}
-        for inference in taken:
-            timestamp = inference[9] if len(inference) > 9 else 0
-            window = timestamp // self._interval_ns * self._interval_ns if timestamp else 0
-            groups.setdefault((inference[0].key, window), []).append(inference)
-        return groups
-
-    def _accumulator(self, key: ModelKey, window: int) -> ModelAccumulator | None:
-        windows = self._models.get(key)
-        if windows is None:
-            if len(self._models) >= MAX_MODELS:
-                return None
-            windows = self._models[key] = {}
-        accumulator = windows.get(window)
-        if accumulator is None:
-            if len(windows) > _MAX_WINDOWS:
-                # A backfill jumps through time: what was counted so far is a delta like any other.
-                for other in [start for start in windows if start]:
-                    self._emit(key, other, windows.pop(other), (other, other + self._interval_ns))
-            baseline = self._baselines.get(key) or self._baselines.get(key._replace(version=""))
-            accumulator = ModelAccumulator(key, baseline=baseline, max_features=self._settings.max_features)
-            windows[window] = accumulator
-        return accumulator
-
     # --- once per interval -------------------------------------------------------------------------------------------
 
     def _export(self, now: int) -> None:
@@ -263,40 +247,36 @@ class Worker:
         self._publish_calls()
         boundary = self._interval_start + self._interval_ns
         end = max(min(now, boundary), self._since + 1)
-        for key, windows in list(self._models.items()):
-            for window, accumulator in list(windows.items()):
-                interval = (window, window + self._interval_ns) if window else (self._since, end)
-                try:
-                    self._emit(key, window, accumulator, interval)
-                except Exception as error:
-                    failed("emitting a snapshot", error)
-                if window:
-                    del windows[window]
-                time.sleep(_BREATH_S)
-            self._forget_if_quiet(key)
+        for key, slot, accumulator in self._slots.items():
+            interval = (slot.window, slot.window + self._interval_ns) if slot.window else (self._since, end)
+            try:
+                self._emit(key, slot, accumulator, interval)
+            except Exception as error:
+                failed("emitting a snapshot", error)
+            time.sleep(_BREATH_S)
+        self._slots.end_interval()
         self._since = end
         if now >= boundary:
             self._interval_start = self._since = now // self._interval_ns * self._interval_ns
 
-    def _emit(self, key: ModelKey, window: int, accumulator: ModelAccumulator, interval: tuple[int, int]) -> None:
+    def _emit(self, key: ModelKey, slot: Slot, accumulator: ModelAccumulator, interval: tuple[int, int]) -> None:
         columns: list[DrainedColumn] = []
         for _ in accumulator.drain_steps(columns):
             self._breathe()
         drained = accumulator.drained(columns)
+        if slot.segment is not None:
+            # A slice of what the whole counts already: no series, no drops.
+            if drained.rows:
+                self._emitter.emit(key, interval, drained, 0, slot.segment)
+            return
         for reason, rows in drained.let_go.items():
             self._count_dropped(key, reason, rows)
-        dropped = 0 if window else self._let_go.pop(key, 0)
+        dropped = 0 if slot.window else self._let_go.pop(key, 0)
         if not drained.rows and not drained.columns and not dropped:
             return
-        self._quiet[key] = 0
+        self._slots.was_busy(key)
         self._publisher.publish(key, drained)
         self._emitter.emit(key, interval, drained, dropped)
-
-    def _forget_if_quiet(self, key: ModelKey) -> None:
-        quiet = self._quiet.get(key, 0) + 1
-        self._quiet[key] = quiet
-        if quiet > _IDLE_INTERVALS:
-            del self._models[key], self._quiet[key]
 
     # --- counts ------------------------------------------------------------------------------------------------------
 
@@ -304,18 +284,22 @@ class Worker:
         """Durations, batch sizes and drops since the last time; and a look for readers that came late."""
         if extend_readers(self._store, self.active):
             self._on_provider()
-        for key, windows in self._models.items():
-            for accumulator in windows.values():
-                for kind, calls in accumulator.take_calls().items():
-                    attributes: Attributes = (*model_attributes(key), (semconv.OPERATION_NAME, kind.operation))
-                    if kind.system:
-                        attributes = (*attributes, (semconv.SYSTEM_NAME, kind.system))
-                    if kind.error_type:
-                        attributes = (*attributes, (semconv.ERROR_TYPE, kind.error_type))
-                    durations = np.array(calls.durations_s, np.float64)
-                    self._store.add_explicit(semconv.INFERENCE_DURATION, attributes, durations)
-                    sizes = np.array(calls.sizes, np.float64)
-                    self._store.add_explicit(semconv.INFERENCE_BATCH_SIZE, attributes, sizes)
+        for key, slot, accumulator in self._slots.items():
+            for kind, calls in accumulator.take_calls().items():
+                if slot.segment is not None:
+                    continue
+                attributes: Attributes = (*model_attributes(key), (semconv.OPERATION_NAME, kind.operation))
+                if kind.system:
+                    attributes = (*attributes, (semconv.SYSTEM_NAME, kind.system))
+                if kind.error_type:
+                    attributes = (*attributes, (semconv.ERROR_TYPE, kind.error_type))
+                durations = np.array(calls.durations_s, np.float64)
+                self._store.add_explicit(semconv.INFERENCE_DURATION, attributes, durations)
+                sizes = np.array(calls.sizes, np.float64)
+                self._store.add_explicit(semconv.INFERENCE_BATCH_SIZE, attributes, sizes)
+        if self._labels.left_out:
+            left_out, self._labels.left_out = self._labels.left_out, 0
+            self._store.add_sum(semconv.LABELS_DROPPED, (), left_out)
         if self._events is not None and self._events.left_out:
             self._store.add_sum(semconv.INFERENCE_EVENTS_DROPPED, (), self._events.left_out)
             self._events.left_out = 0
@@ -325,7 +309,7 @@ class Worker:
                 self._reported[key, reason] = total
                 self._let_go[key] = self._let_go.get(key, 0) + new
                 self._count_dropped(key, reason, new)
-                self._accumulator(key, 0)  # so that the next snapshot can say it, even with no row to show
+                self._slots.of(key, Slot())  # so that the next snapshot can say it, even with no row to show
 
     def _totals(self) -> Iterator[tuple[tuple[ModelKey, str], int]]:
         """Rows let go on request threads since the process began."""

@@ -4,7 +4,7 @@ import numpy as np
 from opentelemetry import trace
 
 from otel_ml import record, semconv
-from otel_ml.recording import events as events_module
+from otel_ml.recording import event_pace
 from otel_ml.recording.inference import Inference, ModelInfo
 from otel_ml.recording.recorder import get_recorder
 from otel_ml.sketch.feature import ModelKey
@@ -73,8 +73,8 @@ def test_odd_values_become_what_every_exporter_can_encode():
 
 def test_events_are_bounded_per_second(monkeypatch):
     """Rows beyond are summarised like all, not sent, and counted."""
-    monkeypatch.setattr(events_module, "MAX_PER_S", 10)
-    monkeypatch.setattr(events_module.time, "monotonic", lambda: 1_000.0)
+    monkeypatch.setattr(event_pace, "MAX_PER_S", 10)
+    monkeypatch.setattr(event_pace.time, "monotonic", lambda: 1_000.0)
     with captured_telemetry(capture_events=True) as telemetry:
         for _ in range(50):
             record({"a": 1.0}, 0.5, model="m")

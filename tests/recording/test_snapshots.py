@@ -8,8 +8,10 @@ import pytest
 
 from otel_ml import record, semconv
 from otel_ml.recording import queue as queue_module
+from otel_ml.recording import slots as slots_module
 from otel_ml.recording import worker as worker_module
 from otel_ml.recording.inference import Inference, ModelInfo
+from otel_ml.recording.packages import packages_digest
 from otel_ml.recording.recorder import get_recorder
 from otel_ml.sketch.feature import FeatureRole, ModelKey
 from otel_ml.testing import captured_telemetry
@@ -32,6 +34,7 @@ def test_a_snapshot_is_an_event_with_its_bytes_in_an_attribute():
         "ml.sketch.checksum": zlib.crc32(payload),
         "ml.sketch.sequence": 1,
         "ml.sketch.rows": 1,
+        "ml.runtime.packages.digest": packages_digest(),
     }
     assert event.severity_number.value == 9
     assert event.body == "1 rows of model m"
@@ -155,7 +158,7 @@ def test_rows_let_go_are_reported_with_the_model(monkeypatch):
 
 def test_models_beyond_the_bound_are_counted(monkeypatch):
     """A program that makes up model names cannot fill the memory."""
-    monkeypatch.setattr(worker_module, "MAX_MODELS", 3)
+    monkeypatch.setattr(slots_module, "MAX_MODELS", 3)
     with captured_telemetry() as telemetry:
         for index in range(10):
             record({"a": 1.0}, model=f"m{index}")
