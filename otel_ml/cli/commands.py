@@ -14,6 +14,7 @@ _SUMMARIES: Final = {
     "baseline": "Summarise training data; look at such summaries.",
     "demo": "See a real model drift, an alert fire and resolve, within a minute.",
     "processor": "Run the service that turns sketches into drift metrics.",
+    "registry": "Print every name on the wire, as OpenTelemetry's weaver reads it.",
 }
 """What `--help` says of commands that it does not import."""
 _EXTRAS: Final = {"demo": "demo", "processor": "processor"}
