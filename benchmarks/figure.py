@@ -13,20 +13,22 @@ class Figure:
 
     Attributes:
         value: As measured, in `unit`.
-        goal: What the design asks for.
+        goal: What the design asks for; None for what others cost, which is here to compare with.
         limit: What the machine could do at best, measured in the same run where it can be; None: nothing bounds it.
         better: Which direction is an improvement.
     """
 
     value: float
     unit: str
-    goal: float
+    goal: float | None
     limit: float | None
     better: Literal["lower", "higher"] = "lower"
 
     @property
     def met(self) -> bool:
-        """Whether the goal is reached."""
+        """Whether the goal is reached; what has none cannot miss it."""
+        if self.goal is None:
+            return True
         return self.value <= self.goal if self.better == "lower" else self.value >= self.goal
 
 
@@ -48,9 +50,9 @@ def as_table(figures: Figures) -> str:
             (
                 name,
                 f"{_number(figure.value)} {figure.unit}",
-                f"{sign} {_number(figure.goal)}",
+                "-" if figure.goal is None else f"{sign} {_number(figure.goal)}",
                 limit,
-                "met" if figure.met else "MISSED",
+                "" if figure.goal is None else "met" if figure.met else "MISSED",
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(5)]

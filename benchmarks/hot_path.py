@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import struct
+import subprocess
+import sys
 import time
 from collections import Counter, deque
 from contextvars import ContextVar
@@ -12,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.environment import ROOT, peers_python
 from benchmarks.figure import Figure, Figures
 from benchmarks.stopwatch import best_s
 from benchmarks.workload import (
@@ -42,7 +46,23 @@ def measure() -> Figures:
         **_request_thread(),
         **_background(),
         **_wire(),
+        **_peers(),
     }
+
+
+def _peers() -> Figures:
+    """What others do for the same row in the request, in an environment of their own."""
+    try:
+        python = peers_python()
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"hot_path: others are left out, they cannot be installed: {error}", file=sys.stderr)
+        return {}
+    done = subprocess.run(
+        [python, "-W", "ignore", "-m", "benchmarks.peers"], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True
+    )
+    measured = json.loads(done.stdout)
+    ours = measured["otel_ml_record"]
+    return {f"in_request_{name}": Figure(value, "ns", None, ours) for name, value in measured.items()}
 
 
 # --- on the request thread --------------------------------------------------------------------------------------------

@@ -1,0 +1,175 @@
+"""The server that is measured: FastAPI, and a scikit-learn pipeline of 25 features behind it.
+
+`MEASURED` chooses what watches it; `OTEL_EXPORTER_OTLP_ENDPOINT` is where that sends to.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI
+from pydantic import create_model
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+MEASURED = os.environ.get("MEASURED", "bare")
+NAMES = [f"number_{index}" for index in range(25)]
+
+chance = np.random.default_rng(1)
+known = chance.normal(size=(2_000, len(NAMES)))
+pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+pipeline.fit(known, known[:, 0] + known[:, 1] * known[:, 2] > 0)
+Row = create_model("Row", **dict.fromkeys(NAMES, (float, ...)))  # type: ignore[call-overload]  # fields by name
+
+
+def providers(*, tracing: bool) -> None:
+    """The SDK as `opentelemetry-instrument` sets it up: batches, over OTLP/gRPC."""
+    from opentelemetry import _logs, metrics, trace
+    from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    logs = LoggerProvider()
+    logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(insecure=True)))
+    _logs.set_logger_provider(logs)
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(insecure=True), export_interval_millis=10_000)
+    metrics.set_meter_provider(MeterProvider([reader]))
+    if tracing:
+        spans = TracerProvider()
+        spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(insecure=True)))
+        trace.set_tracer_provider(spans)
+
+
+def predicted(row: dict[str, float]) -> bool:
+    """What every variant does, watched or not."""
+    return bool(pipeline.predict(np.array([list(row.values())]))[0])
+
+
+answer = predicted
+framework_telemetry = MEASURED in ("framework", "framework_and_span", "otel_ml_spans")
+if framework_telemetry:
+    providers(tracing=True)
+if MEASURED == "otel_ml":
+    import otel_ml
+
+    providers(tracing=False)
+    otel_ml.instrument(export_interval_ms=10_000, spans=False)
+elif MEASURED == "otel_ml_spans":
+    import otel_ml
+
+    otel_ml.instrument(export_interval_ms=10_000)
+elif MEASURED == "framework_and_span":
+    from opentelemetry import trace
+
+    tracer = trace.get_tracer("measured")
+
+    def answer(row: dict[str, float]) -> bool:
+        """With one more INTERNAL span, as anybody would write it."""
+        with tracer.start_as_current_span("predict", attributes={"rows": 1}):
+            return predicted(row)
+
+elif MEASURED == "otel_histograms":
+    from opentelemetry import metrics
+
+    providers(tracing=False)
+    histogram = metrics.get_meter("measured").create_histogram("feature")
+
+    def answer(row: dict[str, float]) -> bool:
+        """One instrument call a feature; negative ones would be dropped with a warning."""
+        for name, value in row.items():
+            histogram.record(abs(value), {"feature": name})
+        return predicted(row)
+
+elif MEASURED == "otel_log_record":
+    from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
+
+    providers(tracing=False)
+    logger = get_logger("measured")
+
+    def answer(row: dict[str, float]) -> bool:
+        """All values of the row, in one record."""
+        result = predicted(row)
+        logger.emit(
+            LogRecord(timestamp=time.time_ns(), severity_number=SeverityNumber.INFO, body="prediction", attributes=row)
+        )
+        return result
+
+elif MEASURED == "prometheus":
+    from prometheus_client import Histogram
+
+    observed = Histogram("feature", "values", ["name"])
+
+    def answer(row: dict[str, float]) -> bool:
+        """One observation a feature."""
+        for name, value in row.items():
+            observed.labels(name).observe(value)
+        return predicted(row)
+
+elif MEASURED == "bentoml_monitor":
+    import bentoml
+
+    def answer(row: dict[str, float]) -> bool:
+        """Its default monitor, which writes files."""
+        result = predicted(row)
+        with bentoml.monitor("measured") as monitor:
+            for name, value in row.items():
+                monitor.log(value, name=name, role="feature", data_type="numerical")
+            monitor.log(result, name="prediction", role="prediction", data_type="categorical")
+        return result
+
+elif MEASURED == "whylogs":
+    from whylogs.core import DatasetProfile
+
+    profile = DatasetProfile()
+
+    def answer(row: dict[str, float]) -> bool:
+        """A row into a profile, without ever writing it."""
+        profile.track(row=row)
+        return predicted(row)
+
+
+off = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+try:
+    app = FastAPI() if framework_telemetry else FastAPI(telemetry=off)  # type: ignore[call-arg]  # since 0.142
+except TypeError:
+    app = FastAPI()
+
+collecting = {"begun": 0.0, "total_s": 0.0, "longest_s": 0.0, "full": 0}
+
+
+def _collecting(phase: str, info: dict[str, int]) -> None:
+    if phase == "start":
+        collecting["begun"] = time.perf_counter()
+        return
+    took = time.perf_counter() - collecting["begun"]
+    collecting["total_s"] += took
+    collecting["longest_s"] = max(collecting["longest_s"], took)
+    collecting["full"] += info["generation"] == 2
+
+
+gc.callbacks.append(_collecting)
+
+
+@app.get("/collecting")
+async def collected() -> dict[str, float]:
+    """What the garbage collector has taken since the last question, and the processor time of the process."""
+    told = {**collecting, "process_s": time.process_time()}
+    collecting.update(total_s=0.0, longest_s=0.0, full=0)
+    return told
+
+
+@app.post("/predict")
+async def predict(row: Row) -> dict[str, Any]:  # type: ignore[valid-type]  # made of names
+    """One row in, one class out."""
+    return {"prediction": answer(dict(row.__dict__))}
