@@ -76,6 +76,7 @@ ATTRIBUTES: Final = (
     Attribute(semconv.INFERENCE_FEATURES, "map", "Column to value.", ("{amount: 12.5, country: NO}",)),
     Attribute(semconv.INFERENCE_PREDICTION, "any", "What the model gave for a row.", ("fraud", 0.5)),
     Attribute(semconv.INFERENCE_SCORE, "any", "Probability or decision value beside it.", (0.93,)),
+    Attribute(semconv.EXEMPLAR_REASON, "string", "Why an exemplar is worth a look.", ("largest", "missing")),
     Attribute(semconv.LABEL_VALUE, "any", "What turned out to be true.", ("fraud", True, 17.5)),
     Attribute(semconv.SEGMENT_DIMENSION, "string", "By what rows are told apart.", ("country",)),
     Attribute(semconv.SEGMENT_VALUE, "string", "Which of its values, or _OTHER beyond a bound.", ("NO", "_OTHER")),

@@ -21,6 +21,9 @@ from otel_ml.sketch.exponential import ExponentialHistogram
 from otel_ml.sketch.moments import Moments
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otel_ml.sketch.exemplar import Exemplar
     from otel_ml.sketch.sketch import CountArray, FloatArray
 
 Attributes: TypeAlias = "tuple[tuple[str, str], ...]"
@@ -59,10 +62,11 @@ class ExplicitSeries:
 
 @dataclass(slots=True)
 class ExponentialSeries:
-    """An exponential histogram with the sum and range that OTLP puts beside it."""
+    """An exponential histogram with the sum and range that OTLP puts beside it, and requests worth a look."""
 
     histogram: ExponentialHistogram = field(default_factory=ExponentialHistogram)
     moments: Moments = field(default_factory=Moments)
+    exemplars: Sequence[Exemplar] = ()
 
 
 @dataclass(slots=True)
@@ -97,14 +101,20 @@ class SeriesSet:
         series.add(values)
 
     def add_exponential(
-        self, metric: semconv.Metric, attributes: Attributes, histogram: ExponentialHistogram, moments: Moments
+        self,
+        metric: semconv.Metric,
+        attributes: Attributes,
+        histogram: ExponentialHistogram,
+        moments: Moments,
+        exemplars: Sequence[Exemplar] = (),
     ) -> None:
-        """Merge a histogram and the moments of the same values."""
+        """Merge a histogram and the moments of the same values; exemplars are those of the latest interval."""
         series = self.exponential.get((metric, attributes))
         if series is None:
             series = self.exponential[metric, attributes] = ExponentialSeries()
         series.histogram.merge(histogram)
         series.moments.merge(moments)
+        series.exemplars = exemplars
 
     def copy(self) -> SeriesSet:
         """The same, independent."""
@@ -114,7 +124,7 @@ class SeriesSet:
                 series.bounds, series.counts.copy(), series.total, series.minimum, series.maximum
             )
         for (metric, attributes), exponential in self.exponential.items():
-            twin.add_exponential(metric, attributes, exponential.histogram, exponential.moments)
+            twin.add_exponential(metric, attributes, exponential.histogram, exponential.moments, exponential.exemplars)
         return twin
 
 
@@ -144,13 +154,18 @@ class MetricStore:
                     series.add_explicit(metric, attributes, values)
 
     def add_exponential(
-        self, metric: semconv.Metric, attributes: Attributes, histogram: ExponentialHistogram, moments: Moments
+        self,
+        metric: semconv.Metric,
+        attributes: Attributes,
+        histogram: ExponentialHistogram,
+        moments: Moments,
+        exemplars: Sequence[Exemplar] = (),
     ) -> None:
-        """Merge a histogram and the moments of the same values."""
+        """Merge a histogram and the moments of the same values; exemplars are those of the latest interval."""
         if moments.count:
             with self._lock:
                 for series in self._with_room(metric, attributes):
-                    series.add_exponential(metric, attributes, histogram, moments)
+                    series.add_exponential(metric, attributes, histogram, moments, exemplars)
 
     def collect(self, reader: object, *, with_deltas: bool) -> tuple[SeriesSet, SeriesSet | None]:
         """What a reader sends now: a copy of everything, and what is new to it if it wants deltas.

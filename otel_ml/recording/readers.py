@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from otel_ml.recording.metrics import Attributes, ExplicitSeries, ExponentialSeries, MetricStore, SeriesSet
+    from otel_ml.sketch.exemplar import Exemplar
 
 
 def meter_provider() -> Any:
@@ -212,9 +213,22 @@ def _exponential(series: SeriesSet, now: int) -> Callable[[dict[str, str], Expon
             flags=0,
             min=moments.minimum,
             max=moments.maximum,
+            exemplars=[_exemplar(exemplar) for exemplar in state.exemplars if exemplar.value is not None],
         )
 
     return point
+
+
+def _exemplar(exemplar: Exemplar) -> Any:
+    from opentelemetry.sdk.metrics import Exemplar as SDKExemplar  # noqa: PLC0415 - see _sdk
+
+    return SDKExemplar(
+        {semconv.EXEMPLAR_REASON: exemplar.reason.value},
+        exemplar.value or 0.0,
+        exemplar.time_unix_nano,
+        exemplar.span_id or None,
+        exemplar.trace_id or None,
+    )
 
 
 def _buckets(buckets: Any) -> Any:

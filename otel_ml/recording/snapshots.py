@@ -125,7 +125,9 @@ class SeriesPublisher:
             attributes = (*attributes, (semconv.FEATURE_NAME, name))
         elif name not in SINGLE_NAME.values():
             attributes = (*attributes, (semconv.PREDICTION_NAME, name))
-        self._store.add_exponential(_VALUE_METRICS[role], attributes, column.histogram, content.moments)
+        self._store.add_exponential(
+            _VALUE_METRICS[role], attributes, column.histogram, content.moments, column.summary.exemplars
+        )
 
     def _publish_labels(self, key: ModelKey, column: DrainedColumn) -> None:
         summary = column.summary

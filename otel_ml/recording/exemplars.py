@@ -1,0 +1,154 @@
+"""Which requests brought the values worth a look: the largest, the smallest, the missing, those never seen before.
+
+A drifted feature then leads to requests that made it drift. Rows without a trace and without an id of their own cannot
+be found again, and cost nothing here.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from otel_ml.recording.inference import row_id
+from otel_ml.sketch.exemplar import Exemplar, ExemplarReason, merged_exemplars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from otel_ml.sketch.feature import FeatureKey
+    from otel_ml.sketch.sketch import CountArray, FloatArray
+
+_MAX_NAME = 128
+
+
+class ExemplarFinder:
+    """Looks at values while they are summarised, and keeps a few requests per column until the next drain."""
+
+    def __init__(self) -> None:
+        self._calls: Sequence[Any] = ()
+        self._ends: list[int] = []
+        self._offset = 0
+        self._found: dict[FeatureKey, list[Exemplar]] = {}
+        self._extremes: dict[tuple[FeatureKey, ...], _Extremes] = {}
+
+    @property
+    def is_looking(self) -> bool:
+        """False while no row could be found again: then nothing needs to be shown here."""
+        return bool(self._calls)
+
+    def begin(self, calls: Sequence[Any], sizes: Sequence[int]) -> None:
+        """What is shown from here on are the rows of these calls: `Inference`s, or tuples of their first fields."""
+        self._offset = 0
+        if any(_can_be_found(call) for call in calls):
+            self._calls = calls
+            self._ends = list(accumulate(sizes))
+        else:
+            self._calls = ()
+
+    def advance(self, rows: int) -> None:
+        """So many rows were shown in full; the next ones follow."""
+        self._offset += rows
+
+    def end(self) -> None:
+        """Let go of the calls."""
+        self._calls = ()
+
+    def numbers(self, keys: tuple[FeatureKey, ...], matrix: FloatArray, mismatched: CountArray | None) -> None:
+        """Look at numbers, shape (rows, keys); NaN stands for a missing value, or one that is no number.
+
+        Two passes over the matrix, 0.5 ns a value each; a column is looked at closer only if it beats what was known.
+        """
+        if not self._calls or not len(matrix):
+            return
+        known = self._extremes.get(keys)
+        if known is None:
+            known = self._extremes[keys] = _Extremes.of(len(keys))
+        highest = np.fmax.reduce(matrix, axis=0)
+        lowest = np.fmin.reduce(matrix, axis=0)
+        for index in np.flatnonzero(highest > known.highest).tolist():
+            self._note(keys[index], ExemplarReason.LARGEST, int(np.nanargmax(matrix[:, index])), float(highest[index]))
+        for index in np.flatnonzero(lowest < known.lowest).tolist():
+            self._note(keys[index], ExemplarReason.SMALLEST, int(np.nanargmin(matrix[:, index])), float(lowest[index]))
+        np.fmax(known.highest, highest, out=known.highest)
+        np.fmin(known.lowest, lowest, out=known.lowest)
+        # A sum is NaN where any addend is: one pass instead of a mask as large as the matrix.
+        with np.errstate(invalid="ignore", over="ignore"):
+            suspects = np.isnan(matrix.sum(axis=0)) & ~known.absent
+        for index in np.flatnonzero(suspects).tolist():
+            absent = np.flatnonzero(np.isnan(matrix[:, index]))
+            if absent.size:  # +inf and -inf together give a NaN too
+                odd = mismatched is not None and mismatched[index] > 0
+                self._note(keys[index], ExemplarReason.MISMATCHED if odd else ExemplarReason.MISSING, int(absent[0]))
+                known.absent[index] = True
+
+    def row(self, key: FeatureKey, reason: ExemplarReason, index: int) -> None:
+        """Keep the row at `index` of what is shown now: found by a column that knows its values better."""
+        if self._calls and len([1 for kept in self._found.get(key, ()) if kept.reason is reason]) == 0:
+            self._note(key, reason, index)
+
+    def has(self, key: FeatureKey, reason: ExemplarReason) -> bool:
+        """Whether there is a row for that reason already."""
+        return any(exemplar.reason is reason for exemplar in self._found.get(key, ()))
+
+    def drain(self) -> dict[FeatureKey, list[Exemplar]]:
+        """What was found since the last time, by column."""
+        found, self._found = self._found, {}
+        self._extremes = {}
+        return found
+
+    def _note(self, key: FeatureKey, reason: ExemplarReason, index: int, value: float | None = None) -> None:
+        row = self._offset + index
+        position = bisect_right(self._ends, row)
+        if position >= len(self._calls):
+            return
+        call = self._calls[position]
+        begin = self._ends[position - 1] if position else 0
+        exemplar = _exemplar(call, row - begin, self._ends[position] - begin, reason, value)
+        if exemplar is not None:
+            self._found[key] = merged_exemplars(self._found.get(key, ()), (exemplar,))
+
+
+class _Extremes(NamedTuple):
+    """What was shown of a group of columns since the last drain."""
+
+    highest: FloatArray
+    lowest: FloatArray
+    absent: Any
+
+    @classmethod
+    def of(cls, columns: int) -> _Extremes:
+        return cls(np.full(columns, -np.inf), np.full(columns, np.inf), np.zeros(columns, bool))
+
+
+def attached(summaries: Iterable[Any], found: dict[FeatureKey, list[Exemplar]]) -> None:
+    """Give each summary the exemplars of its column."""
+    if found:
+        for summary in summaries:
+            summary.exemplars = found.get(summary.key, [])
+
+
+def _can_be_found(call: Any) -> bool:
+    if len(call) <= 8:
+        return False
+    context = call[8]
+    return call[7] is not None or (context is not None and bool(context.trace_flags & 1))
+
+
+def _exemplar(call: Any, index: int, rows: int, reason: ExemplarReason, value: float | None) -> Exemplar | None:
+    if not _can_be_found(call):
+        return None
+    context = call[8]
+    # An unsampled span is in no backend.
+    traced = context is not None and context.trace_flags & 1
+    return Exemplar(
+        reason,
+        context.trace_id if traced else 0,
+        context.span_id if traced else 0,
+        call[9] or time.time_ns(),
+        (row_id(call[7], index, rows) or "")[:_MAX_NAME],
+        value if value is not None and np.isfinite(value) else None,
+    )
