@@ -8,9 +8,10 @@ from enum import Enum
 from typing import Protocol, TypeAlias, TypeVar
 
 from otel_ml.semconv import Metric
+from otel_ml.sketch.exemplar import Exemplar
 from otel_ml.sketch.snapshot import Snapshot
 
-AttributeValue: TypeAlias = str | int | float | bool
+AttributeValue: TypeAlias = str | int | float | bool | tuple[str, ...]
 
 ItemT_contra = TypeVar("ItemT_contra", contravariant=True)
 
@@ -80,6 +81,7 @@ class Point:
     time_unix_nano: int
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     start_time_unix_nano: int | None = None
+    exemplars: Sequence[Exemplar] = ()
 
 
 class Severity(Enum):
@@ -114,6 +116,7 @@ class HistoryEntry:
 
     Attributes:
         results: JSON.
+        segment: "dimension=value" of the slice; empty for the whole model.
     """
 
     model: str
@@ -123,6 +126,7 @@ class HistoryEntry:
     rows: int
     baseline_id: str
     results: str
+    segment: str = ""
 
 
 class Store(Protocol):

@@ -77,6 +77,13 @@ ATTRIBUTES: Final = (
     Attribute(semconv.INFERENCE_PREDICTION, "any", "What the model gave for a row.", ("fraud", 0.5)),
     Attribute(semconv.INFERENCE_SCORE, "any", "Probability or decision value beside it.", (0.93,)),
     Attribute(semconv.EXEMPLAR_REASON, "string", "Why an exemplar is worth a look.", ("largest", "missing")),
+    Attribute(
+        semconv.EXEMPLAR_TRACE_IDS,
+        "string[]",
+        "Traces of requests that show it.",
+        (["5b8efff798038103d269b633813fc60c"],),
+    ),
+    Attribute(semconv.EXEMPLAR_PREDICTION_IDS, "string[]", "Ids of predictions that show it.", (["order-17:3"],)),
     Attribute(semconv.LABEL_VALUE, "any", "What turned out to be true.", ("fraud", True, 17.5)),
     Attribute(semconv.SEGMENT_DIMENSION, "string", "By what rows are told apart.", ("country",)),
     Attribute(semconv.SEGMENT_VALUE, "string", "Which of its values, or _OTHER beyond a bound.", ("NO", "_OTHER")),
@@ -115,6 +122,10 @@ _CALL: Final = (
     _when(semconv.SYSTEM_NAME, "the library is known"),
     _when(semconv.ERROR_TYPE, "the call ended with an exception"),
 )
+_SEGMENT: Final = (
+    _when(semconv.SEGMENT_DIMENSION, "it is about a segment"),
+    _when(semconv.SEGMENT_VALUE, "it is about a segment"),
+)
 _FEATURE: Final = (*_MODEL, Use(semconv.FEATURE_NAME))
 _OUTPUT: Final = (*_MODEL, _when(semconv.PREDICTION_NAME, "the model has several outputs"))
 _COLUMN: Final = (
@@ -141,6 +152,9 @@ _ALERT: Final = (
     _when(semconv.DRIFT_P_VALUE, "the statistic has one"),
     _when(semconv.DRIFT_Q_VALUE, "the statistic has a p-value"),
     _when(semconv.BASELINE_ID, "the window was compared with a baseline"),
+    *_SEGMENT,
+    _when(semconv.EXEMPLAR_TRACE_IDS, "requests that show it were traced"),
+    _when(semconv.EXEMPLAR_PREDICTION_IDS, "requests that show it had ids"),
 )
 _SIGNAL: Final = (Use(semconv.PROCESSOR_SIGNAL),)
 _SENT: Final = (*_SIGNAL, Use(semconv.PROCESSOR_EXPORTER))
@@ -156,14 +170,15 @@ _METRIC_USES: Final[dict[semconv.Metric, tuple[Use, ...]]] = {
     semconv.INFERENCE_DROPPED: (*_MODEL, Use(semconv.DROP_REASON)),
     semconv.INFERENCE_EVENTS_DROPPED: (),
     semconv.LABELS_DROPPED: (),
-    semconv.FEATURE_MISSING_RATIO: _FEATURE,
-    semconv.FEATURE_OUT_OF_RANGE_RATIO: _FEATURE,
-    semconv.FEATURE_UNSEEN_CATEGORY_RATIO: _FEATURE,
-    semconv.FEATURE_TYPE_MISMATCH_RATIO: _FEATURE,
-    semconv.FEATURE_INFINITE_RATIO: _FEATURE,
-    semconv.MODEL_DRIFT_SHARE: _MODEL,
-    semconv.MODEL_ROWS: _MODEL,
-    semconv.ALERT_STATE_METRIC: (*_COLUMN, Use(semconv.ALERT_NAME)),
+    semconv.FEATURE_MISSING_RATIO: (*_FEATURE, *_SEGMENT),
+    semconv.FEATURE_OUT_OF_RANGE_RATIO: (*_FEATURE, *_SEGMENT),
+    semconv.FEATURE_UNSEEN_CATEGORY_RATIO: (*_FEATURE, *_SEGMENT),
+    semconv.FEATURE_TYPE_MISMATCH_RATIO: (*_FEATURE, *_SEGMENT),
+    semconv.FEATURE_INFINITE_RATIO: (*_FEATURE, *_SEGMENT),
+    semconv.MODEL_DRIFT_SHARE: (*_MODEL, *_SEGMENT),
+    semconv.MODEL_ROWS: (*_MODEL, *_SEGMENT),
+    semconv.MODEL_PRODUCERS: (*_MODEL, *_SEGMENT, Use(semconv.PACKAGES_DIGEST)),
+    semconv.ALERT_STATE_METRIC: (*_COLUMN, *_SEGMENT, Use(semconv.ALERT_NAME)),
     semconv.PROCESSOR_RECEIVED: _SIGNAL,
     semconv.PROCESSOR_FORWARDED: _SENT,
     semconv.PROCESSOR_DROPPED: (*_SIGNAL, Use(semconv.DROP_REASON)),
@@ -256,9 +271,9 @@ _RATIOS: Final = (
     semconv.FEATURE_INFINITE_RATIO,
 )
 _OF_COLUMNS: Final[dict[semconv.Metric, tuple[Use, ...]]] = {
-    **{semconv.of_prediction(metric): _OUTPUT for metric in _RATIOS},
-    **{semconv.feature_drift(method): _FEATURE for method in BUILTIN_DETECTORS},
-    **{semconv.prediction_drift(method): _OUTPUT for method in BUILTIN_DETECTORS},
+    **{semconv.of_prediction(metric): (*_OUTPUT, *_SEGMENT) for metric in _RATIOS},
+    **{semconv.feature_drift(method): (*_FEATURE, *_SEGMENT) for method in BUILTIN_DETECTORS},
+    **{semconv.prediction_drift(method): (*_OUTPUT, *_SEGMENT) for method in BUILTIN_DETECTORS},
 }
 
 METRICS: Final = tuple(

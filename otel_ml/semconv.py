@@ -17,6 +17,10 @@ SCOPE_NAME: Final = "otel_ml"
 
 MODEL_NAME: Final = "ml.model.name"
 MODEL_VERSION: Final = "ml.model.version"
+MODEL_ID: Final = "ml.model.id"
+"""The model as the registry that keeps it names it, such as MLflow's "m-…"."""
+MODEL_RUN_ID: Final = "ml.model.run_id"
+"""The training run the model came out of, as its tracker names it."""
 SYSTEM_NAME: Final = "ml.system.name"
 """The library that ran the model: "scikit_learn", "xgboost", …"""
 OPERATION_NAME: Final = "ml.operation.name"
@@ -63,6 +67,9 @@ WINDOW_END: Final = "ml.window.end"
 WINDOW_ROWS: Final = "ml.window.rows"
 EXEMPLAR_REASON: Final = "ml.exemplar.reason"
 """Why a request is worth a look: "largest", "smallest", "missing", "unseen", …"""
+EXEMPLAR_TRACE_IDS: Final = "ml.exemplar.trace.ids"
+"""Traces of requests that show what an alert is about."""
+EXEMPLAR_PREDICTION_IDS: Final = "ml.exemplar.prediction.ids"
 LABEL_VALUE: Final = "ml.label.value"
 """What turned out to be true: a class, a number or a truth value."""
 SEGMENT_DIMENSION: Final = "ml.segment.dimension"
@@ -143,6 +150,12 @@ MODEL_DRIFT_SHARE: Final = Metric(
     "ml.model.drift.share", "1", "Share of the model's features that drifted in the window.", "gauge"
 )
 MODEL_ROWS: Final = Metric("ml.model.window.rows", "{row}", "Rows merged into the window.", "gauge")
+MODEL_PRODUCERS: Final = Metric(
+    "ml.model.window.producers",
+    "{process}",
+    "Processes that served the model in the window, by the digest of their packages.",
+    "gauge",
+)
 ALERT_STATE_METRIC: Final = Metric("ml.alert.state", "1", "0 quiet, 1 pending, 2 firing.", "gauge")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint, ResourceMetrics, ScopeMetrics
@@ -107,6 +107,18 @@ def _data_point(point: Point) -> NumberDataPoint:
         time_unix_nano=point.time_unix_nano,
         start_time_unix_nano=point.start_time_unix_nano or 0,
     )
+    # Without a trace there is nothing to follow, and OTLP's exemplars have no other place for an id.
+    data_point.exemplars.extend(
+        metrics_pb2.Exemplar(
+            time_unix_nano=exemplar.time_unix_nano,
+            as_double=0.0 if exemplar.value is None else exemplar.value,
+            trace_id=exemplar.trace_id.to_bytes(16, "big"),
+            span_id=exemplar.span_id.to_bytes(8, "big"),
+            filtered_attributes=_attributes({semconv.EXEMPLAR_REASON: exemplar.reason.value}),
+        )
+        for exemplar in point.exemplars
+        if exemplar.trace_id
+    )
     if isinstance(point.value, int):
         data_point.as_int = point.value
     else:
@@ -125,4 +137,6 @@ def _value(value: AttributeValue) -> AnyValue:
         return AnyValue(int_value=value)
     if isinstance(value, float):
         return AnyValue(double_value=value)
+    if isinstance(value, tuple):
+        return AnyValue(array_value=ArrayValue(values=[_value(item) for item in value]))
     return AnyValue(string_value=value)

@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from collector_processor.processors.evaluation import Check, FeatureEvaluation, WindowEvaluation
 from collector_processor.settings import Settings
 from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
+from otel_ml.sketch.snapshot import Segment
 
 
 class AlertSettings(Settings):
@@ -61,6 +62,7 @@ class AlertKey(NamedTuple):
     model: ModelKey
     feature: FeatureKey
     check: str
+    segment: Segment | None = None
 
 
 @dataclass(slots=True)
@@ -116,7 +118,7 @@ class AlertBook:
         transitions = []
         for feature in window.features:
             for check in feature.checks:
-                key = AlertKey(window.model, feature.key, check.name)
+                key = AlertKey(window.model, feature.key, check.name, window.segment)
                 transition = self._observe(key, check, feature, window)
                 if transition is not None:
                     transitions.append(transition)
@@ -130,7 +132,7 @@ class AlertBook:
     def encode(self) -> dict[str, bytes]:
         """The alerts, to be kept."""
         return {
-            json.dumps([*key.model, key.feature.role.value, key.feature.name, key.check]): json.dumps(
+            json.dumps([*key.model, key.feature.role.value, key.feature.name, key.check, key.segment]): json.dumps(
                 {**asdict(alert), "state": alert.state.value}
             ).encode()
             for key, alert in self.alerts.items()
@@ -139,9 +141,14 @@ class AlertBook:
     def restore(self, kept: Mapping[str, bytes]) -> None:
         """Remember what `encode` gave."""
         for text, value in kept.items():
-            name, version, role, feature, check = json.loads(text)
+            name, version, role, feature, check, segment = json.loads(text)
             fields = json.loads(value)
-            key = AlertKey(ModelKey(name, version), FeatureKey(FeatureRole(role), feature), check)
+            key = AlertKey(
+                ModelKey(name, version),
+                FeatureKey(FeatureRole(role), feature),
+                check,
+                Segment(*segment) if segment else None,
+            )
             self.alerts[key] = Alert(**{**fields, "state": AlertState(fields["state"])})
 
     def _observe(

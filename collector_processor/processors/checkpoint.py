@@ -12,7 +12,7 @@ from collector_processor.processors.deduplication import Deduplicator
 from collector_processor.processors.windows import Stream, Window, WindowStore
 from otel_ml.sketch import codec
 from otel_ml.sketch.feature import FeatureKind, ModelKey
-from otel_ml.sketch.snapshot import Snapshot
+from otel_ml.sketch.snapshot import Segment, Snapshot
 from otel_ml.sketch.summary import FeatureSummary
 
 _MARKS: Final = "dedup"
@@ -30,9 +30,9 @@ def sections(windows: WindowStore, deduplicator: Deduplicator, alerts: AlertBook
         _ALERTS: alerts.encode(),
         _STREAMS: {json.dumps(model): _encode_stream(stream) for model, stream in windows.streams.items()},
         _WINDOWS: {
-            json.dumps([*model, start, number]): encoded
+            json.dumps([*model, *slot, number]): encoded
             for model, stream in windows.streams.items()
-            for start, window in stream.windows.items()
+            for slot, window in stream.windows.items()
             for number, encoded in enumerate(_encode_window(window))
         },
     }
@@ -45,11 +45,12 @@ def restore(store: Store, windows: WindowStore, deduplicator: Deduplicator, aler
     for key, value in store.read(_STREAMS).items():
         windows.restore_stream(ModelKey(*json.loads(key)), **json.loads(value))
     for key, value in store.read(_WINDOWS).items():
-        name, version, _, _ = json.loads(key)
+        name, version, _, segment, _ = json.loads(key)
         header, _, payload = value.partition(b"\n")
         fields = json.loads(header)
         parts = codec.decode(payload).features if payload else ()
-        windows.restore_window(ModelKey(name, version), parts=parts, **fields)
+        slice_of = Segment(*segment) if segment else None
+        windows.restore_window(ModelKey(name, version), segment=slice_of, parts=parts, **fields)
 
 
 def _encode_stream(stream: Stream) -> bytes:

@@ -34,7 +34,7 @@ from otel_ml.baseline import Baseline
 from otel_ml.drift.detector import DriftDetector
 from otel_ml.drift.registry import BUILTIN_DETECTORS
 from otel_ml.sketch.feature import ModelKey
-from otel_ml.sketch.snapshot import Snapshot
+from otel_ml.sketch.snapshot import Segment, Snapshot
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class DriftProcessor:
         self._window_due = asyncio.Event()
         self._closing = asyncio.Lock()
         self._is_stopping = False
-        self._latest: dict[ModelKey, tuple[float, Sequence[report.Measurement]]] = {}
+        self._latest: dict[tuple[ModelKey, Segment | None], tuple[float, Sequence[report.Measurement]]] = {}
         self._missing = 0
         self._forgotten = 0
 
@@ -173,7 +173,7 @@ class DriftProcessor:
         for reason, number in self._windows.features_dropped.items():
             self._telemetry.count(semconv.PROCESSOR_FEATURES_DROPPED, number, drop_reason=reason)
         self._windows.features_dropped.clear()
-        if outcome is Outcome.MERGED:
+        if outcome is Outcome.MERGED and snapshot.segment is None:
             self._telemetry.count(
                 semconv.PROCESSOR_ROWS,
                 snapshot.rows,
@@ -219,13 +219,16 @@ class DriftProcessor:
             _log.info("%s", found[0].body)
             events.extend(found)
         gauges = report.measurements(evaluation, self._settings.alerts.alpha)
-        self._latest[evaluation.model] = (time.monotonic(), gauges)
-        alerts = {key: alert for key, alert in self._alerts.alerts.items() if key.model == evaluation.model}
+        subject = (evaluation.model, evaluation.segment)
+        self._latest[subject] = (time.monotonic(), gauges)
+        alerts = {key: alert for key, alert in self._alerts.alerts.items() if (key.model, key.segment) == subject}
         gauges = [*gauges, *report.alert_measurements(alerts)]
         await self._results.consume(Results(report.points(gauges, now), events))
         await self._store.write({}, [report.history_entry(evaluation)])
 
     def _say_why_not(self, evaluation: WindowEvaluation) -> None:
+        if evaluation.segment is not None:
+            return  # the whole says it
         model = " ".join(part for part in evaluation.model if part)
         if evaluation.outcome == "no_baseline":
             self._telemetry.say_once(
@@ -244,9 +247,11 @@ class DriftProcessor:
         while True:
             await asyncio.sleep(self._settings.repeat)
             oldest = time.monotonic() - max(_REPEATED_WINDOWS * self._settings.window, self._settings.repeat)
-            self._latest = {model: latest for model, latest in self._latest.items() if latest[0] >= oldest}
+            self._latest = {subject: latest for subject, latest in self._latest.items() if latest[0] >= oldest}
             gauges = [gauge for _, latest in self._latest.values() for gauge in latest]
-            alerts = {key: alert for key, alert in self._alerts.alerts.items() if key.model in self._latest}
+            alerts = {
+                key: alert for key, alert in self._alerts.alerts.items() if (key.model, key.segment) in self._latest
+            }
             gauges += report.alert_measurements(alerts)
             if gauges:
                 await self._results.consume(Results(report.points(gauges, time.time_ns())))

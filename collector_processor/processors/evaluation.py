@@ -20,7 +20,9 @@ from otel_ml.drift.comparison import distributions
 from otel_ml.drift.detector import DriftDetector, DriftResult
 from otel_ml.drift.false_discovery import benjamini_hochberg
 from otel_ml.drift.quality import DataQuality, QualityRatio, data_quality
+from otel_ml.sketch.exemplar import Exemplar, merged_exemplars
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind, FeatureRole, ModelKey
+from otel_ml.sketch.snapshot import Segment
 from otel_ml.sketch.summary import FeatureSummary, OpaqueSummary
 
 DRIFT: Final = "drift"
@@ -92,6 +94,7 @@ class FeatureEvaluation:
         scores: What every detector says that suits the column; empty when there were too few values.
         quality: Against the baseline; None where the baseline does not know the column.
         checks: What alerts are about.
+        exemplars: Requests that brought extreme, missing and unseen values.
     """
 
     key: FeatureKey
@@ -101,6 +104,7 @@ class FeatureEvaluation:
     scores: Sequence[DriftResult] = ()
     quality: DataQuality | None = None
     checks: Sequence[Check] = ()
+    exemplars: Sequence[Exemplar] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ class WindowEvaluation:
     Attributes:
         outcome: "evaluated", "insufficient_rows" or "no_baseline"; there are checks only in the first case.
         baseline_id: None without a baseline.
+        segment: The slice it is about; None for the whole model.
+        producers: How many processes were heard, by the digest of their packages.
     """
 
     model: ModelKey
@@ -120,6 +126,8 @@ class WindowEvaluation:
     outcome: str
     baseline_id: str | None = None
     features: Sequence[FeatureEvaluation] = field(default_factory=tuple)
+    segment: Segment | None = None
+    producers: Mapping[str, int] = field(default_factory=dict)
 
     def drift_share(self, alpha: float) -> float | None:
         """Share of the features with a drift check that drifted; None when no feature had one."""
@@ -169,7 +177,9 @@ class Evaluator:
             features = [self._measure_quality(summary, baseline) for summary in summaries]
         else:
             outcome = "evaluated"
-            features = _corrected([self._evaluate(summary, baseline) for summary in summaries])
+            features = _corrected(
+                [self._evaluate(summary, baseline, decides=window.segment is None) for summary in summaries]
+            )
         return WindowEvaluation(
             window.model,
             window.start_unix_nano,
@@ -179,6 +189,8 @@ class Evaluator:
             outcome,
             baseline.id if baseline else None,
             features,
+            window.segment,
+            {digest: len(heard) for digest, heard in window.producers.items()},
         )
 
     def _measure_quality(self, summary: FeatureSummary, baseline: Baseline) -> FeatureEvaluation:
@@ -188,7 +200,12 @@ class Evaluator:
         quality = data_quality(reference, summary, baseline.layout(summary.key))
         return replace(_unreferenced(summary), quality=quality)
 
-    def _evaluate(self, summary: FeatureSummary, baseline: Baseline) -> FeatureEvaluation:
+    def _evaluate(self, summary: FeatureSummary, baseline: Baseline, *, decides: bool) -> FeatureEvaluation:
+        """Measure a column; drift `decides` about alerts for the whole only.
+
+        A segment differs from the whole that the baseline is of, and always has: its drift is measured, so that it can
+        be seen to change, but is no alarm.
+        """
         measured = self._measure_quality(summary, baseline)
         reference = baseline.features.get(summary.key)
         if reference is None or measured.quality is None:
@@ -205,7 +222,7 @@ class Evaluator:
                 for detector in self._detectors.values()
                 if detector.applies_to(was) and detector.applies_to(now)
             ]
-            decided = self._decide_by.detector(reference.kind)
+            decided = self._decide_by.detector(reference.kind) if decides else None
             checks += [_drift_check(result) for result in scores if result.method == decided]
         return replace(measured, n_current=n_current, scores=scores, checks=checks)
 
@@ -245,7 +262,9 @@ def _corrected(features: Sequence[FeatureEvaluation]) -> list[FeatureEvaluation]
 
 
 def _unreferenced(summary: FeatureSummary) -> FeatureEvaluation:
-    return FeatureEvaluation(summary.key, summary.kind, summary.counters, summary.counters.rows)
+    return FeatureEvaluation(
+        summary.key, summary.kind, summary.counters, summary.counters.rows, exemplars=summary.exemplars
+    )
 
 
 def _one_summary_a_column(window: Window, baseline: Baseline | None) -> list[FeatureSummary]:
@@ -271,4 +290,4 @@ def _joined(parts: Sequence[FeatureSummary], expected: FeatureKind | None) -> Fe
         if part is not main:
             rows, missing = part.counters.rows, part.counters.missing
             counters.merge(Counters(rows=rows, missing=missing, mismatched=rows - missing))
-    return FeatureSummary(main.key, main.content, counters)
+    return FeatureSummary(main.key, main.content, counters, merged_exemplars(*(part.exemplars for part in parts)))

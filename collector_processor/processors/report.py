@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from collector_processor.component import AttributeValue, Event, HistoryEntry, Point, Severity
@@ -12,8 +13,18 @@ from collector_processor.processors.alerts import Alert, AlertKey, AlertState, T
 from collector_processor.processors.evaluation import DRIFT, QUALITY_CHECKS, FeatureEvaluation, WindowEvaluation
 from otel_ml import semconv
 from otel_ml.semconv import Metric
+from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
 from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
+from otel_ml.sketch.snapshot import Segment
 
+_EXTREME: Final = {ExemplarReason.LARGEST, ExemplarReason.SMALLEST, ExemplarReason.OUT_OF_RANGE}
+_SHOWN_BY: Final[Mapping[str, set[ExemplarReason]]] = {
+    "missing": {ExemplarReason.MISSING},
+    "type_mismatch": {ExemplarReason.MISMATCHED},
+    "infinite": {ExemplarReason.LARGEST, ExemplarReason.SMALLEST},
+    "out_of_range": _EXTREME,
+    "unseen_category": {ExemplarReason.UNSEEN},
+}
 _RATIOS: Final[Mapping[str, Metric]] = {
     "missing": semconv.FEATURE_MISSING_RATIO,
     "type_mismatch": semconv.FEATURE_TYPE_MISMATCH_RATIO,
@@ -22,34 +33,51 @@ _RATIOS: Final[Mapping[str, Metric]] = {
     "unseen_category": semconv.FEATURE_UNSEEN_CATEGORY_RATIO,
 }
 
-Measurement = tuple[Metric, float, Mapping[str, AttributeValue]]
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One gauge, without a time: it is valid until the next window's."""
+
+    metric: Metric
+    value: float
+    attributes: Mapping[str, AttributeValue]
+    exemplars: Sequence[Exemplar] = ()
 
 
 def measurements(window: WindowEvaluation, alpha: float) -> list[Measurement]:
-    """Every gauge of a window, without a time: they are valid until the next window's."""
-    model = _model_attributes(window.model)
-    gauges: list[Measurement] = [(semconv.MODEL_ROWS, window.rows, model)]
+    """Every gauge of a window."""
+    model = {**_model_attributes(window.model), **_segment_attributes(window.segment)}
+    gauges = [Measurement(semconv.MODEL_ROWS, window.rows, model)]
+    for digest, number in window.producers.items():
+        gauges.append(Measurement(semconv.MODEL_PRODUCERS, number, {**model, semconv.PACKAGES_DIGEST: digest}))
     share = window.drift_share(alpha)
     if share is not None:
-        gauges.append((semconv.MODEL_DRIFT_SHARE, share, model))
+        gauges.append(Measurement(semconv.MODEL_DRIFT_SHARE, share, model))
     for feature in window.features:
         attributes = {**model, **_column_attributes(feature.key)}
         is_input = feature.key.role is FeatureRole.FEATURE
         for name, ratio in _ratios(feature).items():
             metric = _RATIOS[name]
-            gauges.append((metric if is_input else semconv.of_prediction(metric), ratio, attributes))
+            named_ratio = metric if is_input else semconv.of_prediction(metric)
+            gauges.append(Measurement(named_ratio, ratio, attributes, _exemplars_of(feature, name)))
         named = semconv.feature_drift if is_input else semconv.prediction_drift
-        gauges.extend((named(result.method), result.score, attributes) for result in feature.scores)
-    return [gauge for gauge in gauges if not math.isnan(gauge[1])]
+        shown = _exemplars_of(feature, DRIFT)
+        gauges.extend(Measurement(named(result.method), result.score, attributes, shown) for result in feature.scores)
+    return [gauge for gauge in gauges if not math.isnan(gauge.value)]
 
 
 def alert_measurements(alerts: Mapping[AlertKey, Alert]) -> list[Measurement]:
     """Where every alert stands that ever left quiet."""
     return [
-        (
+        Measurement(
             semconv.ALERT_STATE_METRIC,
             alert.state.value,
-            {**_model_attributes(key.model), **_column_attributes(key.feature), semconv.ALERT_NAME: key.check},
+            {
+                **_model_attributes(key.model),
+                **_segment_attributes(key.segment),
+                **_column_attributes(key.feature),
+                semconv.ALERT_NAME: key.check,
+            },
         )
         for key, alert in alerts.items()
     ]
@@ -57,14 +85,18 @@ def alert_measurements(alerts: Mapping[AlertKey, Alert]) -> list[Measurement]:
 
 def points(gauges: Iterable[Measurement], now_unix_nano: int) -> list[Point]:
     """The gauges as of now."""
-    return [Point(metric, value, now_unix_nano, attributes) for metric, value, attributes in gauges]
+    return [
+        Point(gauge.metric, gauge.value, now_unix_nano, gauge.attributes, exemplars=gauge.exemplars) for gauge in gauges
+    ]
 
 
 def events(transition: Transition, now_unix_nano: int) -> list[Event]:
     """An alert's event, and that of the drift behind it when it begins to fire."""
     is_firing = transition.state is AlertState.FIRING
     model, feature = transition.key.model, transition.key.feature
-    subject = f"{model.name}{' ' + model.version if model.version else ''}: {feature.role.value} {feature.name}"
+    name = " ".join(part for part in model if part)
+    slice_of = f" ({'='.join(transition.key.segment)})" if transition.key.segment else ""
+    subject = f"{name}{slice_of}: {feature.role.value} {feature.name}"
     state = "firing" if is_firing else "resolved"
     attributes = _event_attributes(transition)
     found = [
@@ -91,6 +123,7 @@ def history_entry(window: WindowEvaluation) -> HistoryEntry:
     """The window's results as they are kept."""
     results = {
         "outcome": window.outcome,
+        "producers": dict(window.producers),
         "partial": window.is_partial,
         "features": [
             {
@@ -124,6 +157,7 @@ def history_entry(window: WindowEvaluation) -> HistoryEntry:
         window.rows,
         window.baseline_id or "",
         json.dumps(results),
+        "=".join(window.segment) if window.segment else "",
     )
 
 
@@ -150,8 +184,9 @@ def _column_attributes(key: FeatureKey) -> dict[str, AttributeValue]:
 
 def _event_attributes(transition: Transition) -> dict[str, AttributeValue]:
     check, window = transition.check, transition.window
-    attributes = {
+    attributes: dict[str, AttributeValue] = {
         **_model_attributes(transition.key.model),
+        **_segment_attributes(transition.key.segment),
         **_column_attributes(transition.key.feature),
         semconv.DRIFT_METHOD: check.method,
         semconv.DRIFT_SCORE: check.score,
@@ -166,7 +201,24 @@ def _event_attributes(transition: Transition) -> dict[str, AttributeValue]:
         attributes[semconv.DRIFT_Q_VALUE] = check.q_value
     if window.baseline_id is not None:
         attributes[semconv.BASELINE_ID] = window.baseline_id
+    shown = _exemplars_of(transition.feature, transition.key.check)
+    if traces := tuple(dict.fromkeys(f"{exemplar.trace_id:032x}" for exemplar in shown if exemplar.trace_id)):
+        attributes[semconv.EXEMPLAR_TRACE_IDS] = traces
+    if ids := tuple(dict.fromkeys(exemplar.prediction_id for exemplar in shown if exemplar.prediction_id)):
+        attributes[semconv.EXEMPLAR_PREDICTION_IDS] = ids
     return attributes
+
+
+def _exemplars_of(feature: FeatureEvaluation, check: str) -> list[Exemplar]:
+    """The exemplars that show what a check is about; of drift all, for anything may be behind it."""
+    reasons = _SHOWN_BY.get(check)
+    return [exemplar for exemplar in feature.exemplars if reasons is None or exemplar.reason in reasons]
+
+
+def _segment_attributes(segment: Segment | None) -> dict[str, AttributeValue]:
+    if segment is None:
+        return {}
+    return {semconv.SEGMENT_DIMENSION: segment.dimension, semconv.SEGMENT_VALUE: segment.value}
 
 
 def _finite(value: float) -> float | None:

@@ -13,16 +13,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from pydantic import Field
 
 from collector_processor.settings import Duration, PositiveDuration, Settings
 from otel_ml.errors import IncompatibleSketchError
 from otel_ml.sketch.feature import FeatureKey, FeatureKind, ModelKey
-from otel_ml.sketch.snapshot import Snapshot
+from otel_ml.sketch.snapshot import Segment, Snapshot
 from otel_ml.sketch.summary import FeatureSummary
 
 _SECOND = 1_000_000_000
+# Sets of packages that are told apart in one window: a rolling update has two.
+_MAX_DIGESTS = 8
 
 
 class Outcome(Enum):
@@ -35,6 +38,7 @@ class Outcome(Enum):
     """It claims a time that lies too far ahead of the clock."""
     TOO_MANY_MODELS = "too_many_models"
     TOO_MANY_WINDOWS = "too_many_windows"
+    TOO_MANY_SEGMENTS = "too_many_segments"
 
 
 class LimitSettings(Settings):
@@ -44,12 +48,14 @@ class LimitSettings(Settings):
         models: Models, each version for itself.
         features: Columns of a model.
         open_windows: Windows of one model that wait for their end.
+        segments: Segments of one window.
         producers: Processes whose sequence numbers are remembered.
     """
 
     models: int = Field(default=200, ge=1)
     features: int = Field(default=2000, ge=1)
     open_windows: int = Field(default=48, ge=1)
+    segments: int = Field(default=200, ge=0)
     producers: int = Field(default=10_000, ge=1)
 
 
@@ -68,11 +74,20 @@ class WindowSettings(Settings):
     limits: LimitSettings = LimitSettings()
 
 
+class Slot(NamedTuple):
+    """Which of a model's open windows."""
+
+    start_unix_nano: int
+    segment: Segment | None = None
+
+
 @dataclass(slots=True)
 class Window:
-    """What one model did between two points in time.
+    """What one model, or a segment of its rows, did between two points in time.
 
     Attributes:
+        segment: The slice it is about; None for the whole.
+        producers: Processes heard, by the digest of their packages; not kept over a restart.
         parts: Summaries by column and by the kind of value that was found there: replicas may read a column
             differently, and adding up must not depend on which came first.
         is_partial: Closed before its time, because the service stops.
@@ -86,6 +101,8 @@ class Window:
     snapshots: int = 0
     parts: dict[tuple[FeatureKey, FeatureKind], FeatureSummary] = field(default_factory=dict)
     is_partial: bool = False
+    segment: Segment | None = None
+    producers: dict[str, set[bytes]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -101,7 +118,7 @@ class Stream:
     latest_end_unix_nano: int
     closed_until_unix_nano: int
     heard_s: float
-    windows: dict[int, Window] = field(default_factory=dict)
+    windows: dict[Slot, Window] = field(default_factory=dict)
 
 
 class WindowStore:
@@ -138,14 +155,16 @@ class WindowStore:
                 return Outcome.TOO_MANY_MODELS
             stream = Stream(snapshot.start_time_unix_nano, 0, self._clock())
             self.streams[snapshot.model] = stream
-        window = stream.windows.get(start)
+        slot = Slot(start, snapshot.segment)
+        window = stream.windows.get(slot)
         if window is None:
             end = start + self._length
             if end <= stream.closed_until_unix_nano or end <= self._watermark(stream):
                 return Outcome.LATE
-            if len(stream.windows) >= self._limits.open_windows:
-                return Outcome.TOO_MANY_WINDOWS
-            window = stream.windows[start] = Window(snapshot.model, start, end)
+            refused = self._refused(stream, slot)
+            if refused is not None:
+                return refused
+            window = stream.windows[slot] = Window(snapshot.model, start, end, segment=snapshot.segment)
         self._add(window, snapshot)
         # Time does not run backwards when an older snapshot comes: only what is ahead of the watermark moves it.
         elapsed = round((self._clock() - stream.heard_s) * _SECOND)
@@ -182,6 +201,7 @@ class WindowStore:
         start_unix_nano: int,
         end_unix_nano: int,
         *,
+        segment: Segment | None = None,
         parts: Iterable[FeatureSummary] = (),
         rows: int = 0,
         dropped_rows: int = 0,
@@ -189,7 +209,9 @@ class WindowStore:
     ) -> None:
         """Put back an open window, or add to one that was put back; of another length, it keeps its own bounds."""
         windows = self.streams[model].windows
-        window = windows.setdefault(start_unix_nano, Window(model, start_unix_nano, end_unix_nano))
+        window = windows.setdefault(
+            Slot(start_unix_nano, segment), Window(model, start_unix_nano, end_unix_nano, segment=segment)
+        )
         window.rows += rows
         window.dropped_rows += dropped_rows
         window.snapshots += snapshots
@@ -201,9 +223,24 @@ class WindowStore:
 
     def _close(self, due: list[tuple[Stream, Window]]) -> Iterator[Window]:
         for stream, window in sorted(due, key=lambda pair: pair[1].end_unix_nano):
-            del stream.windows[window.start_unix_nano]
+            del stream.windows[Slot(window.start_unix_nano, window.segment)]
             stream.closed_until_unix_nano = max(stream.closed_until_unix_nano, window.end_unix_nano)
             yield window
+
+    def _refused(self, stream: Stream, slot: Slot) -> Outcome | None:
+        """Why there is no room for one more window of a model; None if there is."""
+        if slot.segment is None:
+            whole = sum(other.segment is None for other in stream.windows)
+            return Outcome.TOO_MANY_WINDOWS if whole >= self._limits.open_windows else None
+        if (
+            len({other.start_unix_nano for other in stream.windows} | {slot.start_unix_nano})
+            > self._limits.open_windows
+        ):
+            return Outcome.TOO_MANY_WINDOWS
+        beside = sum(
+            other.start_unix_nano == slot.start_unix_nano and other.segment is not None for other in stream.windows
+        )
+        return Outcome.TOO_MANY_SEGMENTS if beside >= self._limits.segments else None
 
     def _make_room(self) -> bool:
         """Whether there is room for one more model, if need be by forgetting the one that was silent longest."""
@@ -219,6 +256,12 @@ class WindowStore:
         window.rows += snapshot.rows
         window.dropped_rows += snapshot.dropped_rows
         window.snapshots += 1
+        if snapshot.packages_digest and (
+            snapshot.packages_digest in window.producers or len(window.producers) < _MAX_DIGESTS
+        ):
+            heard = window.producers.setdefault(snapshot.packages_digest, set())
+            if len(heard) < self._limits.producers:
+                heard.add(snapshot.producer_id)
         for summary in snapshot.features:
             part = window.parts.get((summary.key, summary.kind))
             if part is not None:

@@ -16,15 +16,15 @@ from collector_processor.component import HistoryEntry
 from collector_processor.errors import StartError
 from collector_processor.settings import PositiveDuration, Settings
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _IN_MEMORY: Final = ":memory:"
 _SCHEMA: Final = """
 CREATE TABLE entry (section TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (section, key))
     WITHOUT ROWID;
 CREATE TABLE history (
     model TEXT NOT NULL, version TEXT NOT NULL, start_unix_nano INTEGER NOT NULL, end_unix_nano INTEGER NOT NULL,
-    rows INTEGER NOT NULL, baseline_id TEXT NOT NULL, results TEXT NOT NULL, written_unix_nano INTEGER NOT NULL,
-    PRIMARY KEY (model, version, start_unix_nano)
+    rows INTEGER NOT NULL, baseline_id TEXT NOT NULL, results TEXT NOT NULL, segment TEXT NOT NULL,
+    written_unix_nano INTEGER NOT NULL, PRIMARY KEY (model, version, segment, start_unix_nano)
 ) WITHOUT ROWID;
 CREATE INDEX history_by_age ON history (written_unix_nano);
 """
@@ -97,12 +97,12 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._write, sections, history)
 
-    def history(self, model: str, version: str = "", limit: int = 100) -> Sequence[HistoryEntry]:
-        """The latest windows of a model, newest first."""
+    def history(self, model: str, version: str = "", segment: str = "", limit: int = 100) -> Sequence[HistoryEntry]:
+        """The latest windows of a model, or of one segment of it ("dimension=value"), newest first."""
         rows = self._opened.execute(
-            "SELECT model, version, start_unix_nano, end_unix_nano, rows, baseline_id, results FROM history"
-            " WHERE model = ? AND version = ? ORDER BY start_unix_nano DESC LIMIT ?",
-            (model, version, limit),
+            "SELECT model, version, start_unix_nano, end_unix_nano, rows, baseline_id, results, segment FROM history"
+            " WHERE model = ? AND version = ? AND segment = ? ORDER BY start_unix_nano DESC LIMIT ?",
+            (model, version, segment, limit),
         )
         return [HistoryEntry(*row) for row in rows]
 
@@ -134,7 +134,7 @@ class SqliteStore:
                     "INSERT INTO entry VALUES (?, ?, ?)", ((section, key, value) for key, value in entries.items())
                 )
             connection.executemany(
-                "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
                         entry.model,
@@ -144,6 +144,7 @@ class SqliteStore:
                         entry.rows,
                         entry.baseline_id,
                         entry.results,
+                        entry.segment,
                         now,
                     )
                     for entry in history

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import grpc
 import numpy as np
@@ -29,6 +30,8 @@ from collector_processor.processors.drift import DriftProcessor
 from collector_processor.service import Service
 from otel_ml import semconv
 from otel_ml.baseline import Baseline
+from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
+from otel_ml.sketch.snapshot import Segment
 
 SERVICES = {Signal.TRACES: "trace.v1.Trace", Signal.METRICS: "metrics.v1.Metrics", Signal.LOGS: "logs.v1.Logs"}
 COUNTRIES = ["DE", "FR", "ES", "IT"]
@@ -506,3 +509,85 @@ async def test_a_snapshot_just_before_the_end_does_not_keep_it_running(tmp_path)
             stopping.cancel()
 
     assert done
+
+
+NORWAY = Segment("country", "NO")
+
+
+def with_exemplars(snapshot, feature, *exemplars):
+    """The snapshot, with requests that show what its column `feature` holds."""
+    for summary in snapshot.features:
+        if summary.key.name == feature:
+            summary.exemplars = list(exemplars)
+    return snapshot
+
+
+async def test_a_segment_is_measured_and_only_its_data_quality_is_an_alarm(tmp_path, baseline):
+    """It differs from the whole that the baseline is of: that is no news, but that values are missing is."""
+    traffic = Traffic()
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline, drift={"lateness": "1s"}) as service:
+            for number in range(3):
+                await service.snapshots(
+                    traffic.window(number),
+                    replace(traffic.window(number, scale=0.5, missing=300), segment=NORWAY),
+                )
+            await until(lambda: service.total(semconv.PROCESSOR_WINDOWS) == 6)
+            await until(lambda: alerts(sink))
+
+        of_norway = {"ml_segment_dimension": "country", "ml_segment_value": "NO"}
+        assert max(gauge(sink, "ml.feature.drift.psi", ml_feature_name="amount", **of_norway)) > 0.2
+        assert alerts(sink) == [("age", "missing", "firing")]
+        (fired,) = map(attributes, sink.log_records("ml.alert"))
+        assert (fired["ml.segment.dimension"], fired["ml.segment.value"]) == NORWAY
+        assert service.total(semconv.PROCESSOR_ROWS) == 3_000
+
+
+async def test_a_segments_open_window_survives_a_restart(tmp_path, baseline):
+    """Beside the whole's, with the rows it had."""
+    traffic, store = Traffic(), tmp_path / "state.db"
+    half = replace(traffic.window(0, rows=600), end_time_unix_nano=START + MINUTE // 2, segment=NORWAY)
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline, store=store) as service:
+            await service.snapshots(half)
+        async with running(tmp_path, sink, baseline, store=store) as service:
+            await service.snapshots(replace(traffic.window(0, rows=400), segment=NORWAY))
+            await until(lambda: service.total(semconv.PROCESSOR_WINDOWS) == 1)
+
+        assert gauge(sink, "ml.model.window.rows", ml_segment_value="NO") == [1000]
+
+
+async def test_an_alert_leads_to_the_requests_behind_it(tmp_path, baseline):
+    """Traces and ids on the event, exemplars on the gauge; what shows something else is left out."""
+    traffic = Traffic()
+    missing = Exemplar(ExemplarReason.MISSING, 0xABC, 0xDEF, START, "order-7")
+    largest = Exemplar(ExemplarReason.LARGEST, 0x123, 0x456, START, "order-8", 99.0)
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline) as service:
+            for number in range(3):
+                await service.snapshots(with_exemplars(traffic.window(number, missing=300), "age", missing, largest))
+            await until(lambda: alerts(sink))
+
+        (fired,) = map(attributes, sink.log_records("ml.alert"))
+        assert list(fired["ml.exemplar.trace.ids"]) == [f"{0xABC:032x}"]
+        assert list(fired["ml.exemplar.prediction.ids"]) == ["order-7"]
+        (shown,) = {
+            (exemplar.trace_id, exemplar.span_id)
+            for metric in sink.metrics_named("ml.feature.missing.ratio")
+            for point in metric.gauge.data_points
+            for exemplar in point.exemplars
+        }
+        assert shown == ((0xABC).to_bytes(16, "big"), (0xDEF).to_bytes(8, "big"))
+
+
+async def test_a_changed_dependency_shows_in_the_number_of_processes(tmp_path, baseline):
+    """One series a digest: the old one ends where the new one begins."""
+    traffic = Traffic()
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, baseline) as service:
+            for number, digest in enumerate(("a" * 16, "b" * 16, "b" * 16)):
+                await service.snapshots(replace(traffic.window(number), packages_digest=digest))
+            await until(lambda: service.total(semconv.PROCESSOR_WINDOWS) == 3)
+
+        assert gauge(sink, "ml.model.window.producers", ml_runtime_packages_digest="a" * 16) == [1]
+        assert gauge(sink, "ml.model.window.producers", ml_runtime_packages_digest="b" * 16) == [1, 1]

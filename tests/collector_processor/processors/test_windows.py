@@ -1,5 +1,7 @@
 """Which window a snapshot belongs to, when it closes, and what it holds then."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from processor_samples import MINUTE, MODEL, SECOND, START, Producer, categorica
 from collector_processor.processors.deduplication import Admission, Deduplicator
 from collector_processor.processors.windows import LimitSettings, Outcome, WindowSettings, WindowStore
 from otel_ml.sketch.feature import FeatureKey, FeatureKind, FeatureRole, ModelKey
+from otel_ml.sketch.snapshot import Segment
 
 AMOUNT = (FeatureKey(FeatureRole.FEATURE, "amount"), FeatureKind.NUMERIC)
 FIVE_MINUTES = 5 * MINUTE
@@ -197,3 +200,41 @@ def test_any_order_and_repetition_gives_what_one_process_would_have_seen(batches
     assert (amount.content.moments.minimum, amount.content.moments.maximum) == (everything[0], everything[-1])
     in_sketches = sum(sketch.count for sketch in (amount.content.exact, amount.content.quantiles) if sketch is not None)
     assert in_sketches == len(everything)
+
+
+def test_a_segment_has_windows_beside_those_of_the_whole():
+    """Its rows are in the whole's already, so neither is added to the other."""
+    windows, producer = store(), Producer()
+    windows.merge(producer.snapshot(numeric("amount", [1.0] * 10)))
+    windows.merge(replace(producer.snapshot(numeric("amount", [1.0] * 4)), segment=Segment("country", "NO")))
+    windows.merge(replace(producer.snapshot(numeric("amount", [1.0] * 3)), segment=Segment("country", "NO")))
+
+    rows = {window.segment: window.rows for window in windows.close_all()}
+
+    assert rows == {None: 10, Segment("country", "NO"): 7}
+
+
+def test_segments_beyond_the_limit_are_refused_and_the_whole_is_not():
+    """A segment per customer must not push out what everybody looks at."""
+    windows, producer = store(limits=LimitSettings(segments=2)), Producer()
+
+    outcomes = [
+        windows.merge(replace(producer.snapshot(rows=1), segment=Segment("customer", str(number))))
+        for number in range(3)
+    ]
+
+    assert outcomes == [Outcome.MERGED, Outcome.MERGED, Outcome.TOO_MANY_SEGMENTS]
+    assert windows.merge(producer.snapshot(rows=1)) is Outcome.MERGED
+
+
+def test_processes_are_counted_by_what_they_have_installed():
+    """A window in which a dependency changed has two digests."""
+    windows = store()
+    for number, digest in enumerate(("old", "old", "new")):
+        producer = Producer(producer_id=bytes([number]) * 16)
+        for _ in range(2):
+            windows.merge(replace(producer.snapshot(rows=1), packages_digest=digest))
+
+    (window,) = windows.close_all()
+
+    assert {digest: len(heard) for digest, heard in window.producers.items()} == {"old": 2, "new": 1}
