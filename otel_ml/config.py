@@ -6,7 +6,7 @@ import difflib
 import logging
 import os
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,13 @@ class Settings:
         queue_size: Calls that may wait to be summarised.
         max_features: Columns that are summarised per model and role.
         excluded_urls: Comma-separated regular expressions of URLs that are not recorded.
+        features: Columns of the input that may be summarised, as patterns ("amount", "device_*"); empty for all.
+        exclude_features: Columns that may not.
+        hash_features: Columns whose categories leave as hashes.
+        hash_key: Secret of those hashes; the same for all replicas and for building the baseline.
+        min_category_count: A category leaves under its name once a process has seen it so often, or at once if it is
+            in the baseline or a class of the model; 1 names all.
+        sample_values: Send sampled, exact and extreme values of numeric columns that are not binned by a baseline.
         prediction_id_header: Header of a response that holds the prediction's id; empty for none.
     """
 
@@ -52,6 +59,12 @@ class Settings:
     queue_size: int = 10_000
     max_features: int = 1_000
     excluded_urls: str = ""
+    features: tuple[str, ...] = ()
+    exclude_features: tuple[str, ...] = ()
+    hash_features: tuple[str, ...] = ()
+    hash_key: str = field(default="", repr=False)
+    min_category_count: int = 10
+    sample_values: bool = True
     prediction_id_header: str = semconv.PREDICTION_ID_HEADER
 
     @classmethod
@@ -75,19 +88,19 @@ class Settings:
 
 def _from_variables(environment: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for variable, (field, parse) in _VARIABLES.items():
+    for variable, (setting, parse) in _VARIABLES.items():
         text = environment.get(variable, "").strip()
         if not text:
             continue
         try:
-            values[field] = parse(text)
+            values[setting] = parse(text)
         except ValueError as error:
             _logger.warning("%s: %r is not valid (%s); the default is used", variable, text, error)
     return values
 
 
 def _given(overrides: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    known = [field.name for field in fields(Settings)]
+    known = [setting.name for setting in fields(Settings)]
     for name in overrides:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -147,6 +160,17 @@ def _path_list(value: Any) -> tuple[Path, ...]:
     return (Path(value),) if isinstance(value, (str, os.PathLike)) else tuple(Path(part) for part in value)
 
 
+def _patterns(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _pattern_list(value: Any) -> tuple[str, ...]:
+    patterns = (value,) if isinstance(value, str) else tuple(value)
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise ValueError("names of columns, or patterns with * and ?")
+    return patterns
+
+
 def _exactly(kind: type) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if not isinstance(value, kind):
@@ -169,6 +193,12 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     variables.OTEL_PYTHON_ML_QUEUE_SIZE: ("queue_size", _queue),
     variables.OTEL_PYTHON_ML_MAX_FEATURES: ("max_features", _features),
     variables.OTEL_PYTHON_ML_EXCLUDED_URLS: ("excluded_urls", str),
+    variables.OTEL_PYTHON_ML_FEATURES: ("features", _patterns),
+    variables.OTEL_PYTHON_ML_EXCLUDE_FEATURES: ("exclude_features", _patterns),
+    variables.OTEL_PYTHON_ML_HASH_FEATURES: ("hash_features", _patterns),
+    variables.OTEL_PYTHON_ML_HASH_KEY: ("hash_key", str),
+    variables.OTEL_PYTHON_ML_MIN_CATEGORY_COUNT: ("min_category_count", _at_least(1)),
+    variables.OTEL_PYTHON_ML_SAMPLE_VALUES: ("sample_values", _boolean),
     variables.OTEL_PYTHON_ML_PREDICTION_ID_HEADER: ("prediction_id_header", _header),
 }
 
@@ -183,5 +213,11 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "queue_size": _queue,
     "max_features": _features,
     "excluded_urls": _exactly(str),
+    "features": _pattern_list,
+    "exclude_features": _pattern_list,
+    "hash_features": _pattern_list,
+    "hash_key": _exactly(str),
+    "min_category_count": _at_least(1),
+    "sample_values": _exactly(bool),
     "prediction_id_header": _header,
 }

@@ -69,6 +69,48 @@ OTEL_PYTHON_ML_MAX_FEATURES = "OTEL_PYTHON_ML_MAX_FEATURES"
 Columns that are summarised per model; rows with more are counted. Default: 1000
 """
 
+OTEL_PYTHON_ML_FEATURES = "OTEL_PYTHON_ML_FEATURES"
+"""
+.. envvar:: OTEL_PYTHON_ML_FEATURES
+
+Comma-separated names or patterns of columns that may be summarised. Default: all
+"""
+
+OTEL_PYTHON_ML_EXCLUDE_FEATURES = "OTEL_PYTHON_ML_EXCLUDE_FEATURES"
+"""
+.. envvar:: OTEL_PYTHON_ML_EXCLUDE_FEATURES
+
+Comma-separated names or patterns of columns that are not summarised.
+"""
+
+OTEL_PYTHON_ML_HASH_FEATURES = "OTEL_PYTHON_ML_HASH_FEATURES"
+"""
+.. envvar:: OTEL_PYTHON_ML_HASH_FEATURES
+
+Comma-separated names or patterns of columns whose categories leave as hashes.
+"""
+
+OTEL_PYTHON_ML_HASH_KEY = "OTEL_PYTHON_ML_HASH_KEY"
+"""
+.. envvar:: OTEL_PYTHON_ML_HASH_KEY
+
+Secret of those hashes; the same for all replicas, and for building the baseline.
+"""
+
+OTEL_PYTHON_ML_MIN_CATEGORY_COUNT = "OTEL_PYTHON_ML_MIN_CATEGORY_COUNT"
+"""
+.. envvar:: OTEL_PYTHON_ML_MIN_CATEGORY_COUNT
+
+A category leaves under its name once a process has seen it so often. Default: 10
+"""
+
+OTEL_PYTHON_ML_SAMPLE_VALUES = "OTEL_PYTHON_ML_SAMPLE_VALUES"
+"""
+.. envvar:: OTEL_PYTHON_ML_SAMPLE_VALUES
+
+Whether sampled, exact and extreme numbers may leave within summaries. Default: true
+"""
+
 OTEL_PYTHON_ML_PREDICTION_ID_HEADER = "OTEL_PYTHON_ML_PREDICTION_ID_HEADER"
 """
 .. envvar:: OTEL_PYTHON_ML_PREDICTION_ID_HEADER

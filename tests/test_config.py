@@ -33,6 +33,12 @@ def test_every_variable_reaches_its_setting():
         "OTEL_PYTHON_ML_QUEUE_SIZE": "7",
         "OTEL_PYTHON_ML_MAX_FEATURES": "8",
         "OTEL_PYTHON_ML_EXCLUDED_URLS": "health",
+        "OTEL_PYTHON_ML_FEATURES": "amount, device_*",
+        "OTEL_PYTHON_ML_EXCLUDE_FEATURES": "email",
+        "OTEL_PYTHON_ML_HASH_FEATURES": "country",
+        "OTEL_PYTHON_ML_HASH_KEY": "secret",
+        "OTEL_PYTHON_ML_MIN_CATEGORY_COUNT": "3",
+        "OTEL_PYTHON_ML_SAMPLE_VALUES": "false",
         "OTEL_PYTHON_ML_PREDICTION_ID_HEADER": "X-Id",
     }
 
@@ -48,6 +54,12 @@ def test_every_variable_reaches_its_setting():
         queue_size=7,
         max_features=8,
         excluded_urls="health",
+        features=("amount", "device_*"),
+        exclude_features=("email",),
+        hash_features=("country",),
+        hash_key="secret",
+        min_category_count=3,
+        sample_values=False,
         prediction_id_header="x-id",
     )
 
@@ -59,6 +71,8 @@ def test_every_variable_reaches_its_setting():
         ("OTEL_PYTHON_ML_EXPORT_INTERVAL", "soon"),
         ("OTEL_PYTHON_ML_EXPORT_INTERVAL", "0"),
         ("OTEL_PYTHON_ML_CAPTURE_EVENTS", "all"),
+        ("OTEL_PYTHON_ML_MIN_CATEGORY_COUNT", "0"),
+        ("OTEL_PYTHON_ML_PREDICTION_ID_HEADER", "two words"),
         ("OTEL_PYTHON_ML_QUEUE_SIZE", "-1"),
         ("OTEL_PYTHON_ML_MAX_FEATURES", "1.5"),
     ],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from otel_ml import semconv
-from otel_ml.recording.columns import ColumnBatch, MatrixBatch, batch_of
+from otel_ml.recording.columns import ColumnBatch, MatrixBatch, RowBatch, SparseBatch, batch_of
 from otel_ml.recording.inference import Inference, row_id
 from otel_ml.recording.logs import emit_event
 from otel_ml.recording.outputs import length_of, output_batches
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from otel_ml.recording.columns import Batch
     from otel_ml.recording.event_pace import EventPace
+    from otel_ml.recording.privacy import PrivacyPolicy
 
 _TEXT_LENGTH: Final = 256
 
@@ -31,9 +33,10 @@ class ResultEvents:
         left_out: Rows that got no event since this was last set to 0.
     """
 
-    def __init__(self, pace: EventPace) -> None:
+    def __init__(self, pace: EventPace, privacy: PrivacyPolicy) -> None:
         self.left_out = 0
         self._pace = pace
+        self._privacy = privacy
 
     def steps(self, inference: Any, names: Callable[[int], tuple[str, ...]]) -> Iterator[None]:
         """Emit the rows of one inference, one a step.
@@ -48,7 +51,8 @@ class ResultEvents:
         if not self._pace.may_emit():
             self.left_out += length_of(whole.features)
             return
-        features = _rows(batch_of(whole.features, names)) if whole.features is not None else []
+        rows = _rows(batch_of(whole.features, names)) if whole.features is not None else []
+        features = [self._privacy.row(row) for row in rows]
         predictions = _output(whole, 3)
         scores = _output(whole, 4)
         timestamp = whole.timestamp_unix_nano or time.time_ns()
@@ -105,7 +109,16 @@ def _rows(batch: Batch) -> list[dict[str, Any]]:
     if isinstance(batch, ColumnBatch):
         columns = [column.tolist() if hasattr(column, "tolist") else column for column in batch.columns.values()]
         return [dict(zip(batch.columns, map(_plain, row), strict=True)) for row in zip(*columns, strict=True)]
-    return [{str(name): _plain(value) for name, value in row.items()} for row in batch.rows]
+    if isinstance(batch, RowBatch):
+        return [{str(name): _plain(value) for name, value in row.items()} for row in batch.rows]
+    if isinstance(batch, SparseBatch):
+        # What is stored; to list all zeros would make an event of a hundred thousand values.
+        entries = [
+            (batch.names[column], _plain(value))
+            for column, value in zip(batch.columns.tolist(), batch.values.tolist(), strict=True)
+        ]
+        return [dict(entries[start:end]) for start, end in itertools.pairwise(batch.starts.tolist())]
+    return [{} for _ in range(len(batch))]
 
 
 def _plain(value: Any) -> Any:

@@ -47,8 +47,10 @@ class Slots:
 
     Args:
         interval_ns: Length of an interval.
-        baselines: By model; one of version "" stands for every version of its model.
         max_features: Columns that are summarised per role.
+
+    Attributes:
+        baselines: By model; one of version "" stands for every version of its model.
     """
 
     def __init__(self, *, interval_ns: int, max_features: int) -> None:
@@ -88,10 +90,13 @@ class Slots:
                     return slots[slot]
                 if len({other.segment for other in slots}) > MAX_SEGMENTS + MAX_DIMENSIONS:
                     return None
-            baseline = self.baselines.get(key) or self.baselines.get(key._replace(version=""))
-            accumulator = ModelAccumulator(key, baseline=baseline, max_features=self._max_features)
+            accumulator = ModelAccumulator(key, baseline=self.baseline(key), max_features=self._max_features)
             slots[slot] = accumulator
         return accumulator
+
+    def baseline(self, key: ModelKey) -> Baseline | None:
+        """The baseline of this version, else of every version of its model."""
+        return self.baselines.get(key) or self.baselines.get(key._replace(version=""))
 
     def past_windows(self, key: ModelKey) -> list[tuple[Slot, ModelAccumulator]]:
         """Take out what has an explicit time, once there are many such intervals: a backfill jumps through time."""

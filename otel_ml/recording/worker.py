@@ -15,6 +15,7 @@ from otel_ml.recording.events import ResultEvents
 from otel_ml.recording.guard import failed
 from otel_ml.recording.outputs import length_of
 from otel_ml.recording.packages import packages_digest
+from otel_ml.recording.privacy import PrivacyPolicy, Redactor, names_of
 from otel_ml.recording.queue import QUEUE_FULL, TOO_LARGE
 from otel_ml.recording.readers import extend_readers
 from otel_ml.recording.slots import Slot, Slots
@@ -81,7 +82,9 @@ class Worker:
         self._emitter = SnapshotEmitter()
         self._publisher = SeriesPublisher(store)
         self._pace = EventPace()
-        self._events = ResultEvents(self._pace) if settings.capture_events else None
+        self._privacy = PrivacyPolicy(settings)
+        self._redactors: dict[ModelKey, Redactor] = {}
+        self._events = ResultEvents(self._pace, self._privacy) if settings.capture_events else None
         self._infos: WeakSet[ModelInfo] = WeakSet()
         self._reported = dict(self._totals())
         self._let_go: dict[ModelKey, int] = {}
@@ -264,6 +267,10 @@ class Worker:
         for _ in accumulator.drain_steps(columns):
             self._breathe()
         drained = accumulator.drained(columns)
+        redactor = self._redactors.get(key)
+        if redactor is None:
+            redactor = self._redactors[key] = Redactor(self._privacy, names_of(self._slots.baseline(key)))
+        redactor.redact(columns, accumulator.classes, is_segment=slot.segment is not None)
         if slot.segment is not None:
             # A slice of what the whole counts already: no series, no drops.
             if drained.rows:
