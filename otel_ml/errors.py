@@ -5,7 +5,8 @@ OtelMLError
 ├── IncompatibleSketchError     two summaries cannot be merged or compared
 ├── CorruptSketchError          bytes are not a valid image of the sketch they claim to be
 ├── CorruptSnapshotError        bytes are not a valid snapshot
-└── BaselineError               a baseline file or its source cannot be used; names the file and what was expected
+├── BaselineError               a baseline file or its source cannot be used; names the file and what was expected
+└── NotWatchableError           `watch` was given something that is no torch.nn.Module
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class CorruptSnapshotError(OtelMLError):
 
 class BaselineError(OtelMLError):
     """A baseline file, or the data a baseline should be built from, cannot be used."""
+
+
+class NotWatchableError(OtelMLError, TypeError):
+    """What should be watched is no torch.nn.Module."""

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute
 
-from otel_ml.baseline.columns import STEP, Column, NumberBatch
+from otel_ml.baseline.columns import STEP, Column, NumberBatch, Piece
 from otel_ml.sketch.feature import FeatureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from otel_ml.sketch.sketch import FloatArray
 
 _MANY: Final = 1 << 20
 """Distinct values that are kept in Arrow's format."""
@@ -42,7 +45,9 @@ class ArrowColumn:
             return FeatureKind.BOOLEAN
         if types.is_dictionary(self.type) or str(self.type) in {"string", "large_string", "string_view"}:
             return FeatureKind.CATEGORICAL
-        return FeatureKind.OPAQUE
+        if types.is_timestamp(self.type) or types.is_date(self.type):
+            return FeatureKind.DATETIME
+        return FeatureKind.EMBEDDING if _holds_vectors(self.type) else FeatureKind.OPAQUE
 
     def numbers(self) -> Iterator[NumberBatch]:
         """Without a copy where nothing is missing."""
@@ -66,6 +71,18 @@ class ArrowColumn:
         if distinct:
             yield _as_dict(*_summed(distinct))
 
+    def pieces(self) -> Iterator[Piece]:
+        """Points in time and vectors as arrays; the latter only where none is missing and all are of one length."""
+        kind = self.kind
+        for chunk in self._pieces():
+            if kind is FeatureKind.DATETIME:
+                yield chunk.to_numpy(zero_copy_only=False)
+            elif kind is FeatureKind.EMBEDDING:
+                matrix = _matrix(chunk)
+                yield chunk.to_pylist() if matrix is None else matrix
+            else:
+                yield (chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk).to_pylist()
+
     def missing(self) -> int:
         """How many are null."""
         return sum(chunk.null_count for chunk in self.chunks())
@@ -79,6 +96,24 @@ class ArrowColumn:
 def array_column(values: Any) -> Column:
     """A pyarrow Array or ChunkedArray as a column."""
     return ArrowColumn(values.type, lambda: values.chunks if hasattr(values, "chunks") else [values])
+
+
+def _holds_vectors(type_: Any) -> bool:
+    types = pa.types
+    if not (types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_)):
+        return False
+    return bool(types.is_integer(type_.value_type) or types.is_floating(type_.value_type))
+
+
+def _matrix(chunk: Array) -> FloatArray | None:
+    """Lists of numbers as the rows of a matrix, unless one is missing or of another length."""
+    if chunk.null_count:
+        return None
+    lengths = pa.compute.list_value_length(chunk).unique()
+    if len(lengths) != 1:
+        return None
+    numbers: FloatArray = chunk.flatten().to_numpy(zero_copy_only=False)
+    return numbers.reshape(len(chunk), lengths[0].as_py())
 
 
 def _summed(parts: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:

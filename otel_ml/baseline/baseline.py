@@ -28,8 +28,9 @@ class Baseline:
         rows: Rows of the training data.
         features: Summaries in the order of the data's columns, predictions and scores last. Unlike in a window, every
             sketch that is present holds all values: numeric columns with a finite value have bins, a histogram and
-            quantiles, and exact counts where there are at most 256 distinct values.
-        layouts: The bins cut for each numeric column that has a finite value.
+            quantiles, and exact counts where there are at most 256 distinct values; so do the lengths of texts and the
+            norms of vectors.
+        layouts: The bins cut for each column that has such numbers.
     """
 
     model: ModelKey
@@ -50,6 +51,7 @@ class Baseline:
         scores: Any = None,
         features: Sequence[str] | str | None = None,
         categorical: Sequence[str] | str = (),
+        text: Sequence[str] | str = (),
     ) -> Baseline:
         """Summarise training data.
 
@@ -58,6 +60,8 @@ class Baseline:
         does the baseline whatever its column is called here; several keep their names, and those of a matrix are "0",
         "1", … Of the probabilities of two classes, the second is the score; where there are more, recording calls each
         by its class, so pass a mapping or a frame with these names.
+
+        Numbers, truth values, strings, points in time and vectors (lists of numbers) are summarised, each in its way.
 
         Args:
             data: A pandas or polars frame, an Arrow table, a two-dimensional or structured array, a dict of columns,
@@ -69,7 +73,9 @@ class Baseline:
             scores: Probabilities or decision values, likewise.
             features: The columns to summarise as features, all that are no output otherwise; of an array without
                 names, the names of its columns.
-            categorical: Columns whose numbers are codes; text is categorical anyway.
+            categorical: Columns whose numbers are codes, and columns of names that would be taken for text.
+            text: Columns of free text. Strings are categories unless most are longer than 128 characters, or more than
+                half of them differ and most have at least four words.
 
         Raises:
             BaselineError: The data cannot be read, or has no such column.
@@ -83,6 +89,7 @@ class Baseline:
             scores=scores,
             features=features,
             categorical=categorical,
+            text=text,
         )
 
     @classmethod
@@ -119,7 +126,7 @@ class Baseline:
         return summary
 
     def layout(self, key: FeatureKey) -> BinLayout | None:
-        """The bins cut for a column, if it is numeric and has a finite value."""
+        """The bins cut for a column's values, its texts' lengths or its vectors' norms, if it has any."""
         return self.layouts.get(key)
 
     def kind(self, key: FeatureKey) -> FeatureKind | None:

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.baseline.baseline import Baseline
 from otel_ml.baseline.counted import count_booleans, count_categories
+from otel_ml.baseline.described import holds_free_text, summarise_datetimes, summarise_texts, summarise_vectors
 from otel_ml.baseline.frames import Table, frame_table
 from otel_ml.baseline.message import content_id, from_bytes, to_bytes
 from otel_ml.baseline.numeric import summarise_numbers
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from otel_ml.baseline.columns import Column
     from otel_ml.sketch.bins import BinLayout
 
+_COUNTABLE: Final = frozenset((FeatureKind.CATEGORICAL, FeatureKind.NUMERIC, FeatureKind.BOOLEAN))
+
 
 def build_baseline(
     data: Any,
@@ -37,6 +40,7 @@ def build_baseline(
     features: Sequence[str] | str | None = None,
     excluded: Sequence[str] = (),
     categorical: Sequence[str] | str = (),
+    text: Sequence[str] | str = (),
     on_column: Callable[[str, int, int], None] | None = None,
 ) -> Baseline:
     """Summarise training data; see `Baseline.build`.
@@ -61,7 +65,7 @@ def build_baseline(
             features,
             excluded,
         )
-        kinds = _kinds(table.source, columns, categorical)
+        kinds = _kinds(table.source, columns, categorical=categorical, text=text)
         summaries: dict[FeatureKey, FeatureSummary] = {}
         layouts: dict[FeatureKey, BinLayout] = {}
         for place, (key, chosen) in enumerate(columns.items()):
@@ -83,7 +87,14 @@ def _summarise(column: Column, kind: FeatureKind, rows: int) -> tuple[Content, C
         return *count_booleans(column), None
     if kind is FeatureKind.CATEGORICAL:
         categories, counters = count_categories(column)
-        return categories or OpaqueSummary(), counters, None
+        # Documents are nobody's category, and too revealing to keep.
+        return summarise_texts(column) if categories is None else (categories, counters, None)
+    if kind is FeatureKind.TEXT:
+        return summarise_texts(column)
+    if kind is FeatureKind.DATETIME:
+        return *summarise_datetimes(column), None
+    if kind is FeatureKind.EMBEDDING:
+        return summarise_vectors(column)
     return OpaqueSummary(), Counters(rows=rows, missing=column.missing()), None
 
 
@@ -128,17 +139,39 @@ def _selected(
 
 
 def _kinds(
-    source: str, selected: Mapping[FeatureKey, Selected], categorical: Sequence[str] | str
+    source: str,
+    selected: Mapping[FeatureKey, Selected],
+    *,
+    categorical: Sequence[str] | str,
+    text: Sequence[str] | str,
 ) -> dict[FeatureKey, FeatureKind]:
-    """How each column is to be read; those to read as categories go by their name in the data or in the baseline."""
+    """How each column is to be read: as its type says, text that is free as text, and those named as the user says."""
     kinds = {key: chosen.column.kind for key, chosen in selected.items()}
-    for name in [categorical] if isinstance(categorical, str) else categorical:
+    as_categories = _named(source, selected, categorical)
+    as_texts = _named(source, selected, text)
+    for key, name in as_categories.items():
+        if key in as_texts:
+            raise BaselineError(f"{source}: column {name!r} cannot be both categorical and text")
+        if kinds[key] not in _COUNTABLE:
+            raise BaselineError(f"{source}: column {name!r} holds no text, numbers or truth values")
+        kinds[key] = FeatureKind.CATEGORICAL
+    for key, name in as_texts.items():
+        if kinds[key] is not FeatureKind.CATEGORICAL:
+            raise BaselineError(f"{source}: column {name!r} holds no text")
+        kinds[key] = FeatureKind.TEXT
+    for key, kind in kinds.items():
+        if kind is FeatureKind.CATEGORICAL and key not in as_categories and holds_free_text(selected[key].column):
+            kinds[key] = FeatureKind.TEXT
+    return kinds
+
+
+def _named(source: str, selected: Mapping[FeatureKey, Selected], names: Sequence[str] | str) -> dict[FeatureKey, str]:
+    """The columns of these names, in the data or in the baseline, and the name that meant each."""
+    named: dict[FeatureKey, str] = {}
+    for name in [names] if isinstance(names, str) else names:
         found = [key for key, chosen in selected.items() if name in (chosen.known_as, key.name)]
         if not found:
             known = dict.fromkeys(chosen.known_as or key.name for key, chosen in selected.items())
             raise BaselineError(f"{source}: {unknown('column', name, list(known))}")
-        for key in found:
-            if kinds[key] is FeatureKind.OPAQUE:
-                raise BaselineError(f"{source}: column {name!r} holds no text, numbers or truth values")
-            kinds[key] = FeatureKind.CATEGORICAL
-    return kinds
+        named.update(dict.fromkeys(found, name))
+    return named

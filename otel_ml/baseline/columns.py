@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from otel_ml.baseline.values import is_missing, kind_of_type, number_of
+from otel_ml.baseline.values import is_missing, kind_of_type, kind_of_value, number_of
 from otel_ml.sketch.feature import FeatureKind
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ STEP: Final = 1 << 18
 """Rows of a column that are read in one go."""
 
 NumberArray: TypeAlias = npt.NDArray[np.number[Any]]
+Piece: TypeAlias = "Sequence[Any] | npt.NDArray[Any]"
+"""Values of some consecutive rows: Python objects, points in time (rows,), or vectors (rows, dimensions)."""
 
 
 class NumberBatch(NamedTuple):
@@ -51,6 +53,10 @@ class Column(Protocol):
 
     def counts(self) -> Iterator[Mapping[Any, int]]:
         """How often each Python value occurs, missing ones included, in some consecutive rows after the other."""
+        ...
+
+    def pieces(self) -> Iterator[Piece]:
+        """All values, in order, as they are kept: what is neither number nor category is read from these."""
         ...
 
     def missing(self) -> int:
@@ -92,6 +98,12 @@ class NumberColumn:
             distinct, counts = np.unique(values[start : start + STEP], return_counts=True)
             yield dict(zip(distinct.tolist(), counts.tolist(), strict=True))
 
+    def pieces(self) -> Iterator[Piece]:
+        """As Python numbers."""
+        values = self.read()
+        for start in range(0, len(values), STEP):
+            yield values[start : start + STEP].tolist()
+
     def missing(self) -> int:
         """How many are NaN."""
         values = self.read()
@@ -132,6 +144,10 @@ class ObjectColumn:
         """Counted at once, or slice by slice."""
         return map(_counts, self._slices()) if self.count is None else iter((self.count(),))
 
+    def pieces(self) -> Iterator[Piece]:
+        """The objects."""
+        return self._slices()
+
     def missing(self) -> int:
         """How many are None, NaN, NaT or NA."""
         return sum(sum(map(is_missing, values)) for values in self._slices())
@@ -145,6 +161,9 @@ class ObjectColumn:
         for values in self._slices():
             for type_, count in Counter(map(type, values)).items():
                 present = count
+                if issubclass(type_, (list, tuple, np.ndarray)):  # a vector, perhaps
+                    votes.update(kind_of_value(value) for value in values if type(value) is type_)
+                    continue
                 if type_ is type(None) or issubclass(type_, (float, np.generic)) or kind_of_type(type_) in _CAN_MISS:
                     present -= sum(type(value) is type_ and is_missing(value) for value in values)
                 if present:
@@ -153,8 +172,41 @@ class ObjectColumn:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ArrayColumn:
+    """Points in time, or vectors, in one array.
+
+    Args:
+        kind: DATETIME or EMBEDDING.
+        read: Gives the array, of datetime64 or two-dimensional; it may be a copy and is not kept.
+    """
+
+    kind: FeatureKind
+    read: Callable[[], npt.NDArray[Any]]
+
+    def numbers(self) -> Iterator[NumberBatch]:
+        """Nothing: there are no single numbers."""
+        return iter(())
+
+    def counts(self) -> Iterator[Mapping[Any, int]]:
+        """Nothing: there are no categories."""
+        return iter(())
+
+    def pieces(self) -> Iterator[Piece]:
+        """Slices of the array."""
+        values = self.read()
+        step = STEP if values.ndim == 1 else max(1, STEP // max(1, values.shape[1]))
+        for start in range(0, len(values), step):
+            yield values[start : start + step]
+
+    def missing(self) -> int:
+        """How many are NaT."""
+        values = self.read()
+        return int(np.isnat(values).sum()) if values.ndim == 1 else 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class UnreadColumn:
-    """A column of a type that is not summarised, such as dates; only its gaps are counted.
+    """A column of a type that is not summarised, such as durations; only its gaps are counted.
 
     Args:
         count_missing: Counts the gaps.
@@ -175,13 +227,17 @@ class UnreadColumn:
         """Nothing."""
         return iter(())
 
+    def pieces(self) -> Iterator[Piece]:
+        """Nothing."""
+        return iter(())
+
     def missing(self) -> int:
         """How many values are missing."""
         return self.count_missing()
 
 
-# NaT and NA belong to types that are opaque themselves.
-_CAN_MISS: Final = frozenset((FeatureKind.OPAQUE,))
+# NA belongs to a type that is opaque itself, and NaT is an instance of datetime.
+_CAN_MISS: Final = frozenset((FeatureKind.OPAQUE, FeatureKind.DATETIME))
 
 
 def _numbers(values: Sequence[Any]) -> NumberBatch:

@@ -39,7 +39,7 @@ def count_categories(column: Column) -> tuple[CategoricalSummary | None, Counter
     """The 256 most frequent categories, how many others there were, and how many distinct ones.
 
     Returns:
-        None in place of the categories when most of them are documents: nobody's category, and too revealing to keep.
+        None in place of the categories when most of them are documents.
     """
     counters, cardinality = Counters(), HyperLogLog()
     folded, names, raw = CategoryCounts(), Counter[str](), Counter[Any]()

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from otel_ml.baseline.columns import Column, NumberColumn, ObjectColumn, UnreadColumn
+from otel_ml.baseline.columns import ArrayColumn, Column, NumberColumn, ObjectColumn, UnreadColumn
 from otel_ml.baseline.suggestion import unknown
+from otel_ml.baseline.values import MIN_DIMENSIONS
 from otel_ml.errors import BaselineError
 from otel_ml.sketch.feature import FeatureKind
 
@@ -96,7 +97,7 @@ def _mapping_table(source: str, data: Mapping[Any, Any]) -> Table:
 
 
 def values_column(values: Any, source: str) -> Column:
-    """One-dimensional values of any library as a column."""
+    """Values of any library as a column: one-dimensional, or a matrix that has a vector in each row."""
     library = type(values).__module__.partition(".")[0]
     if library == "pandas" and hasattr(values, "iloc"):
         return _pandas_column(values)
@@ -110,7 +111,12 @@ def values_column(values: Any, source: str) -> Column:
         array = np.asarray(values)
         if array.ndim == 1:
             return _array_column(array)
-    raise BaselineError(f"{source}: {type(values).__name__} is no column (expected a list or a one-dimensional array)")
+        if array.ndim == 2 and array.dtype.kind in "fiu" and array.shape[1] >= MIN_DIMENSIONS:
+            return ArrayColumn(FeatureKind.EMBEDDING, lambda: array)
+    raise BaselineError(
+        f"{source}: {type(values).__name__} is no column (expected a list, a one-dimensional array, or a matrix with a"
+        " vector in each row)"
+    )
 
 
 def _array_table(array: npt.NDArray[Any], names: Sequence[str] | None) -> Table:
@@ -133,7 +139,9 @@ def _array_table(array: npt.NDArray[Any], names: Sequence[str] | None) -> Table:
 def _array_column(array: npt.NDArray[Any]) -> Column:
     if array.dtype.kind in "fiub":
         return NumberColumn.of(array)
-    if array.dtype.kind in "mM":
+    if array.dtype.kind == "M":
+        return ArrayColumn(FeatureKind.DATETIME, lambda: array)
+    if array.dtype.kind == "m":
         return UnreadColumn(lambda: int(np.isnat(array).sum()))
     return ObjectColumn(len(array), lambda start, stop: array[start:stop].tolist())
 
@@ -147,7 +155,9 @@ def _pandas_column(series: Any) -> Column:
     kind = getattr(dtype, "kind", "O")
     if kind in "fiu" and not hasattr(dtype, "categories"):
         return NumberColumn(FeatureKind.NUMERIC, lambda: series.to_numpy(dtype=np.float64, na_value=np.nan))
-    if kind in "mM":
+    if kind == "M":
+        return ArrayColumn(FeatureKind.DATETIME, lambda: series.to_numpy(dtype="M8[ns]"))
+    if kind == "m":
         return UnreadColumn(lambda: int(series.isna().sum()))
 
     def read(start: int, stop: int) -> Sequence[Any]:
@@ -175,12 +185,18 @@ def _polars_column(series: Any) -> Column:
     dtype = series.dtype
     if dtype.is_numeric() and not dtype.is_decimal():
         return NumberColumn(FeatureKind.NUMERIC, series.to_numpy)
-    if dtype.is_temporal() or dtype.is_nested():
+    if str(dtype).partition("(")[0] in {"Date", "Datetime"}:
+        return ArrayColumn(FeatureKind.DATETIME, series.to_numpy)
+    holds_vectors = dtype.is_nested() and hasattr(dtype, "inner") and dtype.inner.is_numeric()
+    if dtype.is_temporal() or (dtype.is_nested() and not holds_vectors):
         return UnreadColumn(series.null_count)
 
     def read(start: int, stop: int) -> Sequence[Any]:
         values: list[Any] = series.slice(start, stop - start).to_list()
         return values
+
+    if holds_vectors:
+        return ObjectColumn(len(series), read, FeatureKind.EMBEDDING)
 
     def count() -> Mapping[Any, int]:
         return dict(series.value_counts().iter_rows())

@@ -13,11 +13,12 @@ from otel_ml.baseline.baseline import Baseline
 from otel_ml.errors import BaselineError, OtelMLError
 from otel_ml.proto import baseline_pb2 as pb
 from otel_ml.sketch.bins import MAX_BINS, AnchoredBins, BinLayout
-from otel_ml.sketch.codec import write_feature
-from otel_ml.sketch.decoding import read_exact, read_feature
 from otel_ml.sketch.feature import FeatureKey, ModelKey
+from otel_ml.sketch.feature_decoding import read_feature
+from otel_ml.sketch.feature_encoding import numbers_in, write_feature
 from otel_ml.sketch.kll_image import MAX_COUNT
-from otel_ml.sketch.summary import FeatureSummary, NumericSummary
+from otel_ml.sketch.numbers_decoding import read_exact
+from otel_ml.sketch.summary import FeatureSummary, NumericSummary, numbers_of
 
 _ID_BYTES: Final = 8
 
@@ -77,36 +78,41 @@ def from_bytes(payload: bytes, source: str) -> Baseline:
 
 
 def _write(message: pb.BaselineFeature, summary: FeatureSummary, layout: BinLayout | None) -> None:
-    content = summary.content
-    if not isinstance(content, NumericSummary):
-        write_feature(message.summary, summary)
+    write_feature(message.summary, summary)
+    numbers = numbers_of(summary.content)
+    if numbers is None:
         return
-    # In `summary` each value is in one place, as in a snapshot; what else is known of it stands beside.
-    write_feature(message.summary, replace(summary, content=replace(content, exact=None)))
-    if content.exact is not None:
-        message.exact.values.extend(content.exact.values.tolist())
-        message.exact.counts.extend(content.exact.counts.tolist())
+    # In `summary` each number is in one place, as in a snapshot; what else is known of them stands beside.
+    if numbers.exact is not None:
+        numbers_in(message.summary).ClearField("exact")
+        message.exact.values.extend(numbers.exact.values.tolist())
+        message.exact.counts.extend(numbers.exact.counts.tolist())
     if layout is not None:
         message.edges.extend(layout.edges.tolist())
-        message.bin_counts.extend(content.bins[layout.hash].counts.tolist())
+        message.bin_counts.extend(numbers.bins[layout.hash].counts.tolist())
 
 
 def _read(message: pb.BaselineFeature, rows: int) -> tuple[FeatureSummary, BinLayout | None]:
     summary = read_feature(message.summary)
-    content = summary.content
     if summary.counters.rows != rows:
         raise BaselineError(f"counters: of {summary.counters.rows} rows, where the baseline has {rows}")
-    if not isinstance(content, NumericSummary):
+    numbers = numbers_of(summary.content)
+    if numbers is None:
         if message.edges or message.bin_counts or message.HasField("exact"):
             raise BaselineError(f"has bins or exact counts, which do not belong to {summary.kind.value} columns")
         return summary, None
-    count = content.moments.count
+    return summary, _read_numbers(message, numbers)
+
+
+def _read_numbers(message: pb.BaselineFeature, numbers: NumericSummary) -> BinLayout | None:
+    """Add to a column's numbers what stands beside them; returns their bins, if there is any number."""
+    count = numbers.count
     if message.HasField("exact"):
-        content.exact = read_exact(message.exact)
-        if content.exact.count != count:
-            raise BaselineError(f"exact: of {content.exact.count} values, where the counters leave {count}")
+        numbers.exact = read_exact(message.exact)
+        if numbers.exact.count != count:
+            raise BaselineError(f"exact: of {numbers.exact.count} values, where the counters leave {count}")
     if not count and not message.edges:
-        return summary, None
+        return None
     if not 1 <= len(message.edges) < MAX_BINS or len(message.bin_counts) != len(message.edges) + 1:
         raise BaselineError(
             f"{len(message.bin_counts)} bins for {len(message.edges)} edges (one more, 2 to {MAX_BINS})"
@@ -114,5 +120,5 @@ def _read(message: pb.BaselineFeature, rows: int) -> tuple[FeatureSummary, BinLa
     if sum(message.bin_counts) != count:
         raise BaselineError(f"bins: of {sum(message.bin_counts)} values, where the counters leave {count}")
     layout = BinLayout(np.array(message.edges, dtype=np.float64))
-    content.bins[layout.hash] = AnchoredBins(layout.hash, np.array(message.bin_counts, dtype=np.int64), layout)
-    return summary, layout
+    numbers.bins[layout.hash] = AnchoredBins(layout.hash, np.array(message.bin_counts, dtype=np.int64), layout)
+    return layout

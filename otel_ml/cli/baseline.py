@@ -42,7 +42,10 @@ def baseline() -> None:
 )
 @click.option("--feature", "features", multiple=True, metavar="COLUMN", help="Use only these columns as features.")
 @click.option("--exclude", "excluded", multiple=True, metavar="COLUMN", help="Leave a column out, such as the label.")
-@click.option("--categorical", multiple=True, metavar="COLUMN", help="Column whose numbers are codes.")
+@click.option(
+    "--categorical", multiple=True, metavar="COLUMN", help="Column whose numbers are codes, or whose text is no text."
+)
+@click.option("--text", multiple=True, metavar="COLUMN", help="Column of free text, where it is not taken for that.")
 @click.option("-o", "--output", type=_Path, metavar="FILE", help="Default: MODEL-VERSION.baseline")
 @click.option("--json", "as_json", is_flag=True, help="Say what was built as JSON.")
 def build(
@@ -55,6 +58,7 @@ def build(
     features: tuple[str, ...],
     excluded: tuple[str, ...],
     categorical: tuple[str, ...],
+    text: tuple[str, ...],
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -77,6 +81,7 @@ def build(
         features=features or None,
         excluded=excluded,
         categorical=categorical,
+        text=text,
         on_column=_progress(),
     )
     target = output or Path("-".join(part.replace("/", "_") for part in (model, model_version) if part) + ".baseline")

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from otel_ml.sketch.summary import BooleanSummary, CategoricalSummary, FeatureSummary, NumericSummary
+from otel_ml.sketch.summary import (
+    BooleanSummary,
+    CategoricalSummary,
+    DatetimeSummary,
+    EmbeddingSummary,
+    FeatureSummary,
+    NumericSummary,
+    TextSummary,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +24,7 @@ if TYPE_CHECKING:
 
     from otel_ml.baseline import Baseline
     from otel_ml.sketch.bins import BinLayout
+    from otel_ml.sketch.moments import Moments
 
 _HEADINGS: Final = ("column", "role", "kind", "missing", "min", "mean", "max", "bins", "values")
 _RIGHT: Final = frozenset(("missing", "min", "mean", "max", "bins"))
@@ -66,10 +75,7 @@ def _column(feature: FeatureSummary, layout: BinLayout | None) -> dict[str, Any]
         "infinite": counters.positive_infinite + counters.negative_infinite,
     }
     if isinstance(content, NumericSummary):
-        moments = content.moments
-        if moments.count:
-            column |= {"min": moments.minimum, "mean": moments.mean, "max": moments.maximum}
-            column["standard_deviation"] = moments.standard_deviation if moments.count > 1 else None
+        column |= _range(content.moments)
         column["bins"] = layout.bins if layout is not None else 0
         column["distinct"] = None if content.exact is None else len(content.exact.values)
     elif isinstance(content, BooleanSummary):
@@ -79,11 +85,43 @@ def _column(feature: FeatureSummary, layout: BinLayout | None) -> dict[str, Any]
         column["categories"] = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
         column["other"] = content.categories.other
         column["distinct"] = len(counts) if content.categories.is_exact else round(content.cardinality.estimate())
+    elif isinstance(content, TextSummary):
+        column |= {"characters": _range(content.lengths.moments), "words": _range(content.words.moments)}
+        column |= {"empty": content.empty, "distinct": round(content.cardinality.estimate())}
+        column["bins"] = layout.bins if layout is not None else 0
+    elif isinstance(content, DatetimeSummary):
+        if content.count:
+            column |= {"earliest": _date(content.epochs.minimum), "latest": _date(content.epochs.maximum)}
+        column |= {"hours": content.hours.tolist(), "weekdays": content.weekdays.tolist()}
+    elif isinstance(content, EmbeddingSummary):
+        column |= {"dimensions": content.dimensions, "norm": _range(content.norms.moments)}
+        column["bins"] = layout.bins if layout is not None else 0
     return column
 
 
+def _range(moments: Moments) -> dict[str, float | None]:
+    if not moments.count:
+        return {}
+    deviation = moments.standard_deviation if moments.count > 1 else None
+    return {
+        "min": moments.minimum,
+        "mean": moments.mean,
+        "max": moments.maximum,
+        "standard_deviation": deviation,
+    }
+
+
+def _date(epoch: float) -> str:
+    """In ISO 8601; as seconds since 1970 where no calendar of ours reaches."""
+    try:
+        return datetime.fromtimestamp(epoch, tz=timezone.utc).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return f"{epoch:.0f}"
+
+
 def _row(column: dict[str, Any]) -> tuple[str, ...]:
-    numbers = [f"{column[name]:.6g}" if name in column else "" for name in ("min", "mean", "max")]
+    described = column.get("characters", column.get("norm", column))
+    numbers = [f"{described[name]:.6g}" if name in described else "" for name in ("min", "mean", "max")]
     return (
         column["name"],
         column["role"],
@@ -103,6 +141,13 @@ def _values(column: dict[str, Any]) -> str:
         first = ", ".join(list(column["categories"])[:_SHOWN_CATEGORIES])
         more = column["distinct"] - min(_SHOWN_CATEGORIES, len(column["categories"]))
         return f"{first} + {more:,} more" if more > 0 else first
+    if "characters" in column:
+        words = f", {column['words']['mean']:.1f} words" if column["words"] else ""
+        return f"characters{words}, {column['distinct']:,} distinct"
+    if "hours" in column:
+        return f"{column['earliest']} to {column['latest']}" if "earliest" in column else ""
+    if "norm" in column:
+        return f"norms, {column['dimensions']} dimensions" if column["dimensions"] else ""
     return f"{column['distinct']} distinct" if column.get("distinct") else ""
 
 

@@ -11,10 +11,21 @@ from otel_ml.sketch.distribution import CategoricalDistribution, Distribution, N
 from otel_ml.sketch.exponential import Buckets, ExponentialHistogram
 from otel_ml.sketch.quantiles import QuantileSketch
 from otel_ml.sketch.sketch import FloatArray
-from otel_ml.sketch.summary import BooleanSummary, CategoricalSummary, FeatureSummary, NumericSummary
+from otel_ml.sketch.summary import (
+    BooleanSummary,
+    CategoricalSummary,
+    DatetimeSummary,
+    EmbeddingSummary,
+    FeatureSummary,
+    NumericSummary,
+    TextSummary,
+)
 
 COARSE_BUCKET = 0.1
 """Share of the reference in one bucket of a histogram, beyond a single frequent value, from which it hides drift."""
+DAY_S = 23 * 3600.0
+"""Seconds that points in time must span for their hours to tell anything: those of one morning are all of the morning,
+whichever the training data were of."""
 
 
 def distributions(
@@ -22,13 +33,18 @@ def distributions(
 ) -> tuple[Distribution, Distribution] | None:
     """The pair of distributions that detectors should compare, or None when there is nothing to compare.
 
-    Nothing to compare means: a side without values, two kinds of column, or none of the current values in a form that
-    can be placed on the reference (bins of a baseline that is not this one).
+    One distribution stands for a column: of numbers, truth values and categories themselves; of the lengths of texts,
+    which change whenever their words change much, and never with a synonym; of the hours of the day of points in time;
+    of the norms of vectors. Detectors that compare more of a text or a vector take both summaries, not this pair.
+
+    Nothing to compare means: a side without values, two kinds of column, vectors of two lengths, points in time within
+    one day, or none of the current values in a form that can be placed on the reference (bins of a baseline that is not
+    this one).
 
     Args:
         reference: A baseline's summary, in which every sketch that is present holds all values.
         current: A window's summary, in which each value is in exactly one part.
-        layout: The bins the baseline cut for the column, if it is numeric.
+        layout: The bins the baseline cut for the column's numbers, if it has any.
     """
     was, now = reference.content, current.content
     pair: tuple[Distribution, Distribution] | None = None
@@ -38,6 +54,12 @@ def distributions(
         pair = _boolean(was), _boolean(now)
     elif isinstance(was, CategoricalSummary) and isinstance(now, CategoricalSummary):
         pair = _categorical(was), _categorical(now)
+    elif isinstance(was, TextSummary) and isinstance(now, TextSummary):
+        pair = _numeric(was.lengths, now.lengths, layout)
+    elif isinstance(was, DatetimeSummary) and isinstance(now, DatetimeSummary):
+        pair = _hours(was, now)
+    elif isinstance(was, EmbeddingSummary) and isinstance(now, EmbeddingSummary) and was.dimensions == now.dimensions:
+        pair = _numeric(was.norms, now.norms, layout)
     if pair is None or pair[0].total == 0 or pair[1].total == 0:
         return None
     return pair
@@ -50,6 +72,16 @@ def _categorical(summary: CategoricalSummary) -> CategoricalDistribution:
 
 def _boolean(summary: BooleanSummary) -> CategoricalDistribution:
     return CategoricalDistribution({"false": summary.false_count, "true": summary.true_count})
+
+
+def _hours(was: DatetimeSummary, now: DatetimeSummary) -> tuple[Distribution, Distribution] | None:
+    if now.epochs.maximum - now.epochs.minimum < DAY_S:
+        return None
+    expected, found = (
+        CategoricalDistribution({f"{hour:02}": count for hour, count in enumerate(summary.hours.tolist()) if count})
+        for summary in (was, now)
+    )
+    return expected, found
 
 
 def _numeric(

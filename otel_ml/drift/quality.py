@@ -13,13 +13,15 @@ from otel_ml.sketch.bins import BinLayout
 from otel_ml.sketch.distribution import NumericDistribution
 from otel_ml.sketch.exact import ExactCounts
 from otel_ml.sketch.feature import FeatureKind
-from otel_ml.sketch.summary import CategoricalSummary, FeatureSummary, NumericSummary
+from otel_ml.sketch.summary import CategoricalSummary, EmbeddingSummary, FeatureSummary, NumericSummary
 
 DEFAULT_INCREASE: Final = 0.01
 """Increase of a ratio above which it matters: one percentage point."""
 MINIMUM_COUNT: Final = 5
 """Bad values below which no ratio matters: a few rows are an anecdote, whatever share of a small window they are."""
 
+# A process that knows no baseline takes short texts, and points in time that came as JSON, for categories.
+_WRITTEN: Final = frozenset((FeatureKind.CATEGORICAL, FeatureKind.TEXT, FeatureKind.DATETIME))
 # Above this many bad values the exact test costs more than it tells over the normal one.
 _EXACT_LIMIT = 1000
 
@@ -114,15 +116,13 @@ def data_quality(reference: FeatureSummary, current: FeatureSummary, layout: Bin
     Args:
         reference: The baseline's summary.
         current: The window's summary of the same column.
-        layout: The bins the baseline cut for the column, if it is numeric.
+        layout: The bins the baseline cut for the column's numbers, if it has any.
     """
     was, now = reference.counters, current.counters
     if now.rows == 0:
         return DataQuality()
-    mismatched = now.mismatched
-    if current.kind is not reference.kind and FeatureKind.OPAQUE not in (current.kind, reference.kind):
-        # The whole column changed its kind, so its producer found nothing wrong with it.
-        mismatched = now.rows - now.missing
+    # Where the whole column changed its kind, its producer found nothing wrong with it.
+    mismatched = now.rows - now.missing if _is_of_another_kind(reference, current) else now.mismatched
     is_numeric = reference.kind is FeatureKind.NUMERIC
     return DataQuality(
         missing=_compared(now.missing, now.rows, was.missing, was.rows),
@@ -138,6 +138,14 @@ def data_quality(reference: FeatureSummary, current: FeatureSummary, layout: Bin
         out_of_range=_out_of_range(reference, current, layout),
         unseen_category=_unseen_category(reference, current),
     )
+
+
+def _is_of_another_kind(reference: FeatureSummary, current: FeatureSummary) -> bool:
+    was, now = reference.content, current.content
+    if isinstance(was, EmbeddingSummary) and isinstance(now, EmbeddingSummary):
+        return was.dimensions != now.dimensions and 0 not in (was.dimensions, now.dimensions)
+    kinds = {reference.kind, current.kind}
+    return len(kinds) > 1 and FeatureKind.OPAQUE not in kinds and not kinds <= _WRITTEN
 
 
 def increase_p_value(count: int, total: int, reference_count: int, reference_total: int) -> float:

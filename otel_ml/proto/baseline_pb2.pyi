@@ -63,17 +63,21 @@ class BaselineFeature(google.protobuf.message.Message):
     BIN_COUNTS_FIELD_NUMBER: builtins.int
     @property
     def summary(self) -> otel_ml.proto.snapshot_pb2.Feature:
-        """Counters, moments, exponential histogram and quantiles, or booleans, or categories; never `exact`."""
+        """As in a Snapshot, but numbers have an exponential histogram and quantiles, never `exact`. Points in time have no
+        `ages`, for there was no inference; there are no exemplars.
+        """
 
     @property
     def exact(self) -> otel_ml.proto.snapshot_pb2.ExactCounts:
-        """Numeric columns with at most 256 distinct values."""
+        """What follows is about a column's numbers: the values of a numeric one, the lengths of texts, the norms of vectors.
+        Where at most 256 of them are distinct.
+        """
 
     @property
     def edges(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """Numeric columns with at least one finite value: increasing edges, and the counts of the bins that they cut. Bin 0
-        is (-inf, edge 0], bin i is (edge i-1, edge i], the last bin is (last edge, +inf). The first edge is the double
-        below the smallest value, and the last one is the largest value.
+        """Where at least one is finite: increasing edges, and the counts of the bins that they cut. Bin 0 is (-inf, edge 0],
+        bin i is (edge i-1, edge i], the last bin is (last edge, +inf). The first edge is the double below the smallest
+        number, and the last one is the largest.
         """
 
     @property

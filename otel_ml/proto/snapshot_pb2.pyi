@@ -7,7 +7,7 @@ feature and prediction. Published and versioned, so that a server in any languag
 Transport: one OTLP log record with event name `ml.sketch.snapshot`, the encoded Snapshot in the bytes attribute
 `ml.sketch.payload`, its CRC-32 (IEEE, as zlib computes it) in the integer attribute `ml.sketch.checksum`, and
 `ml.sketch.encoding` = "otel_ml.v1.Snapshot". A record stays under 1 MB: above 512 KB, split it by feature and give
-each part its own sequence number; only the first part states `rows` and `dropped_rows`.
+each part its own sequence number; all state the same segment and digest, only the first `rows` and `dropped_rows`.
 
 Merging: a Snapshot is an additive delta. Sum the counts of all snapshots whose (producer_id, sequence) you have not
 seen yet; the order and the number of replicas do not matter.
@@ -60,6 +60,9 @@ class _KindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     KIND_CATEGORICAL: _Kind.ValueType  # 3
     KIND_OPAQUE: _Kind.ValueType  # 4
     """A kind this version does not summarise: counters only."""
+    KIND_TEXT: _Kind.ValueType  # 5
+    KIND_DATETIME: _Kind.ValueType  # 6
+    KIND_EMBEDDING: _Kind.ValueType  # 7
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
 
@@ -69,7 +72,39 @@ KIND_BOOLEAN: Kind.ValueType  # 2
 KIND_CATEGORICAL: Kind.ValueType  # 3
 KIND_OPAQUE: Kind.ValueType  # 4
 """A kind this version does not summarise: counters only."""
+KIND_TEXT: Kind.ValueType  # 5
+KIND_DATETIME: Kind.ValueType  # 6
+KIND_EMBEDDING: Kind.ValueType  # 7
 global___Kind = Kind
+
+class _Reason:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _ReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Reason.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    REASON_UNSPECIFIED: _Reason.ValueType  # 0
+    REASON_LARGEST: _Reason.ValueType  # 1
+    REASON_SMALLEST: _Reason.ValueType  # 2
+    REASON_MISSING: _Reason.ValueType  # 3
+    REASON_UNSEEN: _Reason.ValueType  # 4
+    """Its category is not in the baseline."""
+    REASON_OUT_OF_RANGE: _Reason.ValueType  # 5
+    """Its value is outside the baseline's range."""
+    REASON_MISMATCHED: _Reason.ValueType  # 6
+
+class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
+
+REASON_UNSPECIFIED: Reason.ValueType  # 0
+REASON_LARGEST: Reason.ValueType  # 1
+REASON_SMALLEST: Reason.ValueType  # 2
+REASON_MISSING: Reason.ValueType  # 3
+REASON_UNSEEN: Reason.ValueType  # 4
+"""Its category is not in the baseline."""
+REASON_OUT_OF_RANGE: Reason.ValueType  # 5
+"""Its value is outside the baseline's range."""
+REASON_MISMATCHED: Reason.ValueType  # 6
+global___Reason = Reason
 
 @typing.final
 class Snapshot(google.protobuf.message.Message):
@@ -86,6 +121,8 @@ class Snapshot(google.protobuf.message.Message):
     DROPPED_ROWS_FIELD_NUMBER: builtins.int
     FEATURES_FIELD_NUMBER: builtins.int
     BIN_MATRICES_FIELD_NUMBER: builtins.int
+    SEGMENT_FIELD_NUMBER: builtins.int
+    PACKAGES_DIGEST_FIELD_NUMBER: builtins.int
     format_version: builtins.int
     """Layout of this message. Readers refuse versions they do not know. Currently 1."""
     producer_id: builtins.bytes
@@ -100,11 +137,19 @@ class Snapshot(google.protobuf.message.Message):
     """Rows (predictions) seen in the interval."""
     dropped_rows: builtins.int
     """Rows the process had to let go unseen because its queue was full."""
+    packages_digest: builtins.str
+    """Changes with the versions of the packages that are installed in the process. Empty when unknown."""
     @property
     def features(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Feature]: ...
     @property
     def bin_matrices(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BinMatrix]:
         """The counts of all features summarised in anchored bins, one matrix per bin count."""
+
+    @property
+    def segment(self) -> global___Segment:
+        """The slice of the model's rows that all of this is about; absent for the whole model. The rows of a slice are in the
+        whole's snapshot as well: never add a slice to it.
+        """
 
     def __init__(
         self,
@@ -120,10 +165,33 @@ class Snapshot(google.protobuf.message.Message):
         dropped_rows: builtins.int = ...,
         features: collections.abc.Iterable[global___Feature] | None = ...,
         bin_matrices: collections.abc.Iterable[global___BinMatrix] | None = ...,
+        segment: global___Segment | None = ...,
+        packages_digest: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bin_matrices", b"bin_matrices", "dropped_rows", b"dropped_rows", "end_time_unix_nano", b"end_time_unix_nano", "features", b"features", "format_version", b"format_version", "model_name", b"model_name", "model_version", b"model_version", "producer_id", b"producer_id", "rows", b"rows", "sequence", b"sequence", "start_time_unix_nano", b"start_time_unix_nano"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["segment", b"segment"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["bin_matrices", b"bin_matrices", "dropped_rows", b"dropped_rows", "end_time_unix_nano", b"end_time_unix_nano", "features", b"features", "format_version", b"format_version", "model_name", b"model_name", "model_version", b"model_version", "packages_digest", b"packages_digest", "producer_id", b"producer_id", "rows", b"rows", "segment", b"segment", "sequence", b"sequence", "start_time_unix_nano", b"start_time_unix_nano"]) -> None: ...
 
 global___Snapshot = Snapshot
+
+@typing.final
+class Segment(google.protobuf.message.Message):
+    """One value of one dimension, such as "country" and "NO"."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DIMENSION_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    dimension: builtins.str
+    value: builtins.str
+    def __init__(
+        self,
+        *,
+        dimension: builtins.str = ...,
+        value: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["dimension", b"dimension", "value", b"value"]) -> None: ...
+
+global___Segment = Segment
 
 @typing.final
 class Feature(google.protobuf.message.Message):
@@ -143,6 +211,10 @@ class Feature(google.protobuf.message.Message):
     CATEGORIES_FIELD_NUMBER: builtins.int
     HLL_FIELD_NUMBER: builtins.int
     BOOLEANS_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    DATETIME_FIELD_NUMBER: builtins.int
+    EMBEDDING_FIELD_NUMBER: builtins.int
+    EXEMPLARS_FIELD_NUMBER: builtins.int
     name: builtins.str
     role: global___Role.ValueType
     kind: global___Kind.ValueType
@@ -150,7 +222,9 @@ class Feature(google.protobuf.message.Message):
     """A DataSketches KLL image (little endian), of doubles or of floats."""
     kll_floats: builtins.bytes
     hll: builtins.bytes
-    """A DataSketches HLL_8 image, lg_k 11, of the UTF-8 categories; "" counts as "\\0"."""
+    """A DataSketches HLL_8 image, lg_k 11, of the UTF-8 categories or texts; "" counts as "\\0". Of a text of more than
+    10,000 characters, the first so many and then its length in decimal digits are counted.
+    """
     @property
     def counters(self) -> global___Counters: ...
     @property
@@ -163,6 +237,16 @@ class Feature(google.protobuf.message.Message):
     def categories(self) -> global___Categories: ...
     @property
     def booleans(self) -> global___Booleans: ...
+    @property
+    def text(self) -> global___Text: ...
+    @property
+    def datetime(self) -> global___Datetime: ...
+    @property
+    def embedding(self) -> global___Embedding: ...
+    @property
+    def exemplars(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Exemplar]:
+        """At most 16."""
+
     def __init__(
         self,
         *,
@@ -178,9 +262,13 @@ class Feature(google.protobuf.message.Message):
         categories: global___Categories | None = ...,
         hll: builtins.bytes = ...,
         booleans: global___Booleans | None = ...,
+        text: global___Text | None = ...,
+        datetime: global___Datetime | None = ...,
+        embedding: global___Embedding | None = ...,
+        exemplars: collections.abc.Iterable[global___Exemplar] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["booleans", b"booleans", "categories", b"categories", "counters", b"counters", "exact", b"exact", "histogram", b"histogram", "moments", b"moments"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["booleans", b"booleans", "categories", b"categories", "counters", b"counters", "exact", b"exact", "histogram", b"histogram", "hll", b"hll", "kind", b"kind", "kll_doubles", b"kll_doubles", "kll_floats", b"kll_floats", "moments", b"moments", "name", b"name", "role", b"role"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["booleans", b"booleans", "categories", b"categories", "counters", b"counters", "datetime", b"datetime", "embedding", b"embedding", "exact", b"exact", "histogram", b"histogram", "moments", b"moments", "text", b"text"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["booleans", b"booleans", "categories", b"categories", "counters", b"counters", "datetime", b"datetime", "embedding", b"embedding", "exact", b"exact", "exemplars", b"exemplars", "histogram", b"histogram", "hll", b"hll", "kind", b"kind", "kll_doubles", b"kll_doubles", "kll_floats", b"kll_floats", "moments", b"moments", "name", b"name", "role", b"role", "text", b"text"]) -> None: ...
 
 global___Feature = Feature
 
@@ -358,9 +446,190 @@ class Booleans(google.protobuf.message.Message):
 global___Booleans = Booleans
 
 @typing.final
+class Numbers(google.protobuf.message.Message):
+    """Numbers that describe texts, points in time or vectors: fields as in a numeric Feature."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MOMENTS_FIELD_NUMBER: builtins.int
+    HISTOGRAM_FIELD_NUMBER: builtins.int
+    KLL_DOUBLES_FIELD_NUMBER: builtins.int
+    KLL_FLOATS_FIELD_NUMBER: builtins.int
+    EXACT_FIELD_NUMBER: builtins.int
+    kll_doubles: builtins.bytes
+    kll_floats: builtins.bytes
+    @property
+    def moments(self) -> global___Moments: ...
+    @property
+    def histogram(self) -> global___ExponentialHistogram: ...
+    @property
+    def exact(self) -> global___ExactCounts: ...
+    def __init__(
+        self,
+        *,
+        moments: global___Moments | None = ...,
+        histogram: global___ExponentialHistogram | None = ...,
+        kll_doubles: builtins.bytes = ...,
+        kll_floats: builtins.bytes = ...,
+        exact: global___ExactCounts | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["exact", b"exact", "histogram", b"histogram", "moments", b"moments"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["exact", b"exact", "histogram", b"histogram", "kll_doubles", b"kll_doubles", "kll_floats", b"kll_floats", "moments", b"moments"]) -> None: ...
+
+global___Numbers = Numbers
+
+@typing.final
+class Text(google.protobuf.message.Message):
+    """No word of a text is kept."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LENGTHS_FIELD_NUMBER: builtins.int
+    WORDS_FIELD_NUMBER: builtins.int
+    EMPTY_FIELD_NUMBER: builtins.int
+    empty: builtins.int
+    """Texts that are empty or only white space."""
+    @property
+    def lengths(self) -> global___Numbers:
+        """Characters (Unicode code points) of each text; 0 where it is empty or only white space."""
+
+    @property
+    def words(self) -> global___Numbers:
+        """Words of each text: what white space separates, in its first 10,000 characters."""
+
+    def __init__(
+        self,
+        *,
+        lengths: global___Numbers | None = ...,
+        words: global___Numbers | None = ...,
+        empty: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["lengths", b"lengths", "words", b"words"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["empty", b"empty", "lengths", b"lengths", "words", b"words"]) -> None: ...
+
+global___Text = Text
+
+@typing.final
+class Datetime(google.protobuf.message.Message):
+    """Points in time, in UTC."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EPOCHS_FIELD_NUMBER: builtins.int
+    AGES_FIELD_NUMBER: builtins.int
+    HOURS_FIELD_NUMBER: builtins.int
+    WEEKDAYS_FIELD_NUMBER: builtins.int
+    @property
+    def epochs(self) -> global___Moments:
+        """Of seconds since 1970."""
+
+    @property
+    def ages(self) -> global___Numbers:
+        """Seconds from the value to the inference, negative where the value lies ahead; of all values or of some."""
+
+    @property
+    def hours(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """24 counts, by hour of the day; 7 counts, by day of the week, Monday first. Empty where there are no values."""
+
+    @property
+    def weekdays(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        epochs: global___Moments | None = ...,
+        ages: global___Numbers | None = ...,
+        hours: collections.abc.Iterable[builtins.int] | None = ...,
+        weekdays: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["ages", b"ages", "epochs", b"epochs"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ages", b"ages", "epochs", b"epochs", "hours", b"hours", "weekdays", b"weekdays"]) -> None: ...
+
+global___Datetime = Datetime
+
+@typing.final
+class Embedding(google.protobuf.message.Message):
+    """Vectors x of one length. While they have at most 128 dimensions, y below is x; else y = x M has 64, where M is a
+    fixed matrix of ±1/8: its row i takes the bytes 8i to 8i + 7 of SHAKE-256("otel_ml.v1.Embedding"), and its entry j is
+    -1/8 where bit j % 8 (bit 0 is the lowest) of byte j / 8 of these is set, else +1/8.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DIMENSIONS_FIELD_NUMBER: builtins.int
+    MEAN_FIELD_NUMBER: builtins.int
+    SCATTER_FIELD_NUMBER: builtins.int
+    NORMS_FIELD_NUMBER: builtins.int
+    dimensions: builtins.int
+    """Of x, 1 to 65,536. Unset where there are no values."""
+    @property
+    def mean(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """The mean m of y."""
+
+    @property
+    def scatter(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """Σ (y - m)(y - m)ᵀ, its upper triangle row by row, the diagonal included. About the mean, so that floats do: a sum
+        of products about 0 would lose the variance of a dimension that is far from 0.
+        """
+
+    @property
+    def norms(self) -> global___Numbers:
+        """Euclidean lengths of x, rounded to 12 significant bits, lest vectors of length 1 differ by rounding errors."""
+
+    def __init__(
+        self,
+        *,
+        dimensions: builtins.int = ...,
+        mean: collections.abc.Iterable[builtins.float] | None = ...,
+        scatter: collections.abc.Iterable[builtins.float] | None = ...,
+        norms: global___Numbers | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["norms", b"norms"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["dimensions", b"dimensions", "mean", b"mean", "norms", b"norms", "scatter", b"scatter"]) -> None: ...
+
+global___Embedding = Embedding
+
+@typing.final
+class Exemplar(google.protobuf.message.Message):
+    """One row of one request that is worth a look. Readers skip those of a reason they do not know."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: builtins.int
+    TRACE_ID_FIELD_NUMBER: builtins.int
+    SPAN_ID_FIELD_NUMBER: builtins.int
+    TIME_UNIX_NANO_FIELD_NUMBER: builtins.int
+    PREDICTION_ID_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    reason: global___Reason.ValueType
+    trace_id: builtins.bytes
+    """As in the span context: 16 and 8 bytes, not all zero. Both empty when the request was not traced."""
+    span_id: builtins.bytes
+    time_unix_nano: builtins.int
+    prediction_id: builtins.str
+    """At most 256 characters; empty when the row has none."""
+    value: builtins.float
+    """Unset where it is missing, no number, or private."""
+    def __init__(
+        self,
+        *,
+        reason: global___Reason.ValueType = ...,
+        trace_id: builtins.bytes = ...,
+        span_id: builtins.bytes = ...,
+        time_unix_nano: builtins.int = ...,
+        prediction_id: builtins.str = ...,
+        value: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_value", b"_value", "value", b"value"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_value", b"_value", "prediction_id", b"prediction_id", "reason", b"reason", "span_id", b"span_id", "time_unix_nano", b"time_unix_nano", "trace_id", b"trace_id", "value", b"value"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_value", b"_value"]) -> typing.Literal["value"] | None: ...
+
+global___Exemplar = Exemplar
+
+@typing.final
 class BinMatrix(google.protobuf.message.Message):
-    """Row-major counts, one row per listed feature: [feature][bin]. Bin 0 is (-inf, edge 0], bin i is (edge i-1, edge i],
-    the last bin is (last edge, +inf).
+    """Row-major counts, one row per listed feature: [feature][bin]. They are of a feature's values, or of a text's
+    `lengths` or a vector's `norms`. Bin 0 is (-inf, edge 0], bin i is (edge i-1, edge i], the last bin is
+    (last edge, +inf).
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor

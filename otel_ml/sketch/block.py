@@ -123,6 +123,25 @@ class NumericBlock:
             self._next = 0
         return taken
 
+    def add_rows(self, count: int) -> None:
+        """Count rows whose values come column by column: by `add_values` and `add_repeated`, one for each row."""
+        self._rows += count
+
+    def add_values(self, column: int, values: FloatArray) -> None:
+        """Add values of one column, in any order; they are overwritten. See `add_rows`.
+
+        Args:
+            column: Its place among the keys.
+        """
+        if values.size:
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._count(values, self._columns[column])
+
+    def add_repeated(self, column: int, value: float, count: int) -> None:
+        """Add one value many times, at the cost of once; NaN stands for missing. See `add_rows`."""
+        if count:
+            self._columns[column].add_repeated(value, count)
+
     def seal(self) -> None:
         """Let `step` work on the buffer although it is not full, as before draining."""
         if self._filled and self._next is None:
@@ -246,6 +265,25 @@ class _Column:
         else:
             self._count_distinct(values)
 
+    def add_repeated(self, value: float, count: int) -> None:
+        """Count the same value `count` times, which is positive."""
+        if math.isnan(value):
+            self._missing += count
+            return
+        value += 0.0  # turns -0.0, which compares equal to 0.0 but has other bytes, into 0.0
+        self.moments.merge(Moments(count, value, 0.0, value, value))
+        if self._grid is None:
+            self._grid = BucketGrid()
+        self._grid.add_repeated(value, count)
+        values, counts = np.array([value]), np.array([count], np.int64)
+        if self._layout is not None:
+            at_or_below = np.where(self._layout.edges >= value, count, 0)
+            self._at_or_below = at_or_below if self._at_or_below is None else self._at_or_below + at_or_below
+        elif self._quantiles is not None:
+            self._quantiles.update_weighted(values, counts)
+        elif (quantiles := self._counted_one_by_one(values, counts)) is not None:
+            quantiles.update_weighted(values, counts)
+
     def finished(self, key: FeatureKey, rows: int, mismatched: int) -> NumericColumn:
         """The column's summary and histogram."""
         histogram = ExponentialHistogram() if self._grid is None else self._grid.histogram()
@@ -262,10 +300,15 @@ class _Column:
         return NumericColumn(FeatureSummary(key, content, counters), histogram)
 
     def _count_distinct(self, values: FloatArray) -> None:
+        if (quantiles := self._counted_one_by_one(*distinct_counts(values))) is not None:
+            quantiles.update_sorted(values)
+
+    def _counted_one_by_one(self, values: FloatArray, counts: CountArray) -> KllBuilder | None:
+        """Count distinct values; where there are too many by now, the quantiles of those before, to add these to."""
         exact = ExactCounts() if self._exact is None else self._exact
-        if exact.add(*distinct_counts(values)):
+        if exact.add(values, counts):
             self._exact = exact
-            return
+            return None
         self._exact, self._quantiles = None, KllBuilder()
         self._quantiles.update_weighted(exact.values, exact.counts)
-        self._quantiles.update_sorted(values)
+        return self._quantiles

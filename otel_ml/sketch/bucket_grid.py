@@ -51,6 +51,13 @@ class BucketGrid:
             at_or_below = values.searchsorted(self._bounds, side="right")
         self._at_or_below += at_or_below
 
+    def add_repeated(self, value: float, count: int, /) -> None:
+        """Count one finite value many times."""
+        if value == 0.0:
+            self._closed.zero_count += count
+        else:
+            self._closed.update_weighted(np.array([value]), np.array([count], np.int64))
+
     def histogram(self) -> ExponentialHistogram:
         """The histogram of all values so far."""
         if not self._at_or_below[-1]:

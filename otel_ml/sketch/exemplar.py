@@ -54,8 +54,8 @@ def merged_exemplars(*groups: Iterable[Exemplar]) -> list[Exemplar]:
     return kept
 
 
-def _rank(exemplar: Exemplar) -> tuple[float, int, int, int, str]:
+def _rank(exemplar: Exemplar) -> tuple[float, int, int, int, str, float]:
     """Larger is better kept; total, so that the order of merging does not matter."""
     value = 0.0 if exemplar.value is None else exemplar.value
     extremity = {ExemplarReason.LARGEST: value, ExemplarReason.SMALLEST: -value}.get(exemplar.reason, 0.0)
-    return extremity, exemplar.time_unix_nano, exemplar.trace_id, exemplar.span_id, exemplar.prediction_id
+    return extremity, exemplar.time_unix_nano, exemplar.trace_id, exemplar.span_id, exemplar.prediction_id, value

@@ -4,40 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from otel_ml.errors import IncompatibleSketchError
-from otel_ml.sketch.bins import AnchoredBins
 from otel_ml.sketch.cardinality import HyperLogLog
 from otel_ml.sketch.categories import CategoryCounts
-from otel_ml.sketch.exact import ExactCounts
+from otel_ml.sketch.datetime_summary import DatetimeSummary
+from otel_ml.sketch.embedding import EmbeddingSummary
 from otel_ml.sketch.exemplar import Exemplar, merged_exemplars
-from otel_ml.sketch.exponential import ExponentialHistogram
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind
-from otel_ml.sketch.moments import Moments
-from otel_ml.sketch.quantiles import DEFAULT_K, QuantileSketch
+from otel_ml.sketch.numeric_summary import NumericSummary
+from otel_ml.sketch.text_summary import TextSummary
 
-
-@dataclass(slots=True)
-class NumericSummary:
-    """Sketches of a column's finite values.
-
-    What a process sends holds each value in exactly one place: in `bins` when it knew the baseline, else in `exact`
-    while there are few distinct values, else in both `histogram` and `quantiles`. Merging keeps that so, even when
-    replicas knew different baselines or none. In a baseline, every sketch that is present holds all values.
-
-    Attributes:
-        bins: Counts in bins cut from a baseline, by the hash of their edges.
-        exact: Count per value.
-        histogram: Exponential histogram.
-        quantiles: KLL sketch.
-    """
-
-    moments: Moments = field(default_factory=Moments)
-    bins: dict[int, AnchoredBins] = field(default_factory=dict)
-    exact: ExactCounts | None = None
-    histogram: ExponentialHistogram | None = None
-    quantiles: QuantileSketch | None = None
+__all__ = [
+    "BooleanSummary",
+    "CategoricalSummary",
+    "Content",
+    "DatetimeSummary",
+    "EmbeddingSummary",
+    "FeatureSummary",
+    "NumericSummary",
+    "OpaqueSummary",
+    "TextSummary",
+    "numbers_of",
+]
 
 
 @dataclass(slots=True)
@@ -47,6 +35,11 @@ class BooleanSummary:
     false_count: int = 0
     true_count: int = 0
 
+    def merge(self, other: BooleanSummary, /) -> None:
+        """Add what `other` has seen."""
+        self.false_count += other.false_count
+        self.true_count += other.true_count
+
 
 @dataclass(slots=True)
 class CategoricalSummary:
@@ -55,20 +48,48 @@ class CategoricalSummary:
     categories: CategoryCounts = field(default_factory=CategoryCounts)
     cardinality: HyperLogLog = field(default_factory=HyperLogLog)
 
+    def merge(self, other: CategoricalSummary, /) -> None:
+        """Add what `other` has seen."""
+        self.categories.merge(other.categories)
+        self.cardinality.merge(other.cardinality)
+
 
 @dataclass(slots=True)
 class OpaqueSummary:
     """Nothing beyond the counters."""
 
+    def merge(self, other: OpaqueSummary, /) -> None:
+        """Nothing to add."""
 
-Content = NumericSummary | BooleanSummary | CategoricalSummary | OpaqueSummary
+
+Content = (
+    NumericSummary
+    | BooleanSummary
+    | CategoricalSummary
+    | TextSummary
+    | DatetimeSummary
+    | EmbeddingSummary
+    | OpaqueSummary
+)
 
 _KINDS: dict[type, FeatureKind] = {
     NumericSummary: FeatureKind.NUMERIC,
     BooleanSummary: FeatureKind.BOOLEAN,
     CategoricalSummary: FeatureKind.CATEGORICAL,
+    TextSummary: FeatureKind.TEXT,
+    DatetimeSummary: FeatureKind.DATETIME,
+    EmbeddingSummary: FeatureKind.EMBEDDING,
     OpaqueSummary: FeatureKind.OPAQUE,
 }
+
+
+def numbers_of(content: Content) -> NumericSummary | None:
+    """The numbers that bins are cut for and drift is measured in: values, lengths of texts, norms of vectors."""
+    if isinstance(content, NumericSummary):
+        return content
+    if isinstance(content, TextSummary):
+        return content.lengths
+    return content.norms if isinstance(content, EmbeddingSummary) else None
 
 
 @dataclass(slots=True)
@@ -89,75 +110,15 @@ class FeatureSummary:
         """Add what `other` has seen of the same column.
 
         Raises:
-            IncompatibleSketchError: The columns or their kinds differ; nothing was changed.
+            IncompatibleSketchError: The columns, their kinds or the lengths of their vectors differ; nothing was
+                changed.
         """
         if self.key != other.key:
             raise IncompatibleSketchError(f"cannot merge column {other.key.name!r} into {self.key.name!r}")
-        mine, theirs = self.content, other.content
-        if isinstance(mine, NumericSummary) and isinstance(theirs, NumericSummary):
-            _merge_numeric(mine, theirs)
-        elif isinstance(mine, BooleanSummary) and isinstance(theirs, BooleanSummary):
-            mine.false_count += theirs.false_count
-            mine.true_count += theirs.true_count
-        elif isinstance(mine, CategoricalSummary) and isinstance(theirs, CategoricalSummary):
-            mine.categories.merge(theirs.categories)
-            mine.cardinality.merge(theirs.cardinality)
-        elif not (isinstance(mine, OpaqueSummary) and isinstance(theirs, OpaqueSummary)):
+        if type(self.content) is not type(other.content):
             raise IncompatibleSketchError(
                 f"column {self.key.name!r}: cannot merge {other.kind.value} values into {self.kind.value} ones"
             )
+        self.content.merge(other.content)  # type: ignore[arg-type]  # of one type, as checked
         self.counters.merge(other.counters)
         self.exemplars = merged_exemplars(self.exemplars, other.exemplars)
-
-
-def _merge_numeric(mine: NumericSummary, theirs: NumericSummary) -> None:
-    bins = dict(mine.bins)
-    for edges_hash, counted in theirs.bins.items():
-        bins[edges_hash] = counted.copy()
-        if edges_hash in mine.bins:
-            bins[edges_hash].merge(mine.bins[edges_hash])
-    # From here on nothing raises.
-    mine.bins = bins
-    mine.moments.merge(theirs.moments)
-    if not _has_spilled(mine) and not _has_spilled(theirs):
-        exact = ExactCounts() if mine.exact is None else mine.exact.copy()
-        if theirs.exact is None or exact.add(theirs.exact.values, theirs.exact.counts):
-            mine.exact = exact if exact.count else None
-            return
-    _merge_spilled(mine, theirs)
-
-
-def _has_spilled(summary: NumericSummary) -> bool:
-    """Whether values are in sketches that cannot be told apart from each other any more."""
-    return bool((summary.histogram and summary.histogram.count) or (summary.quantiles and summary.quantiles.count))
-
-
-def _merge_spilled(mine: NumericSummary, theirs: NumericSummary) -> None:
-    """Move all values that are not in bins, of both sides, into `mine`'s histogram and quantiles.
-
-    Quantiles are kept only while they cover what the histogram covers: a server that knows no KLL may send histograms
-    alone, and quantiles of the other replicas only would pass for those of all.
-    """
-    histogram = ExponentialHistogram() if mine.histogram is None else mine.histogram.copy()
-    quantiles = QuantileSketch(_k(mine, theirs)) if mine.quantiles is None else mine.quantiles
-    covered = True
-    for side in (mine, theirs):
-        has_histogram = side.histogram is not None and side.histogram.count > 0
-        if side.quantiles is None or side.quantiles.count == 0:
-            covered = covered and not has_histogram
-        elif not has_histogram:
-            sampled = side.quantiles.distribution()
-            histogram.update_weighted(sampled.points, np.diff(sampled.cumulative, prepend=0))
-    if theirs.histogram is not None:
-        histogram.merge(theirs.histogram)
-    if theirs.quantiles is not None:
-        quantiles.merge(theirs.quantiles)
-    for side in (mine, theirs):
-        if side.exact is not None:
-            histogram.update_weighted(side.exact.values, side.exact.counts)
-            quantiles.update_weighted(side.exact.values, side.exact.counts)
-    mine.exact, mine.histogram, mine.quantiles = None, histogram, quantiles if covered else None
-
-
-def _k(*summaries: NumericSummary) -> int:
-    return max((side.quantiles.k for side in summaries if side.quantiles is not None), default=DEFAULT_K)

@@ -1,5 +1,5 @@
 import dataclasses
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import numpy as np
@@ -174,12 +174,133 @@ MOMENTS = [datetime(2013, 1, 1), None, datetime(2013, 1, 3)]  # noqa: DTZ001 - n
     ],
     ids=["list", "array", "pandas", "pandas, zone", "polars", "arrow"],
 )
-def test_dates_are_only_counted(moments):
-    """Columns of a kind that has no sketch keep their counters."""
+def test_points_in_time_of_every_library_are_read(moments):
+    """With or without a time zone, the same moments make the same summary."""
     summary = Baseline.build(moments, model="m").feature("when")
 
-    assert summary.kind is FeatureKind.OPAQUE
+    assert summary.kind is FeatureKind.DATETIME
     assert (summary.counters.rows, summary.counters.missing) == (3, 1)
+    assert (summary.content.epochs.minimum, summary.content.epochs.maximum) == (1356998400.0, 1357171200.0)
+    assert summary.content.weekdays.tolist() == [0, 1, 0, 1, 0, 0, 0]
+    assert summary.content.ages.count == 0
+
+
+def described():
+    """Texts, points in time and vectors with gaps, as plain lists."""
+    random = np.random.default_rng(7)
+    sizes = random.integers(0, 30, ROWS)
+    return {
+        "question": [None if index % 50 == 0 else "why " * size + str(index) for index, size in enumerate(sizes)],
+        "asked": [
+            None if index % 70 == 0 else datetime(2024, 1, 1) + timedelta(seconds=float(at))  # noqa: DTZ001 - as numpy
+            for index, at in enumerate(random.uniform(0, 1e7, ROWS))
+        ],
+        "meaning": random.normal(size=(ROWS, 6)).round(3).tolist(),
+    }
+
+
+def described_sources(folder):
+    data = described()
+    table = pa.table(data)
+    pa.parquet.write_table(table, folder / "described.parquet", row_group_size=700)
+    vectors = np.array(data["meaning"])
+    frame = pd.DataFrame(data)
+    return {
+        "arrays": {"question": data["question"], "asked": np.array(data["asked"], "M8[us]"), "meaning": vectors},
+        "arrays of lists": {name: pd.Series(values).to_numpy() for name, values in data.items()},
+        "pandas": frame,
+        "pandas, arrays": frame.assign(meaning=list(vectors)),
+        "pandas, zone": frame.assign(asked=frame["asked"].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")),
+        "pandas, arrow": pd.DataFrame(
+            {name: table.column(name).to_pandas(types_mapper=pd.ArrowDtype) for name in data}
+        ),
+        "polars": pl.DataFrame(data),
+        "polars, arrays": pl.DataFrame(data, schema_overrides={"meaning": pl.Array(pl.Float64, 6)}),
+        "arrow": pa.concat_tables([table.slice(0, 1_234), table.slice(1_234)]),
+        "arrow, fixed": table.set_column(2, "meaning", pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 6)),
+        "parquet": folder / "described.parquet",
+    }
+
+
+@pytest.fixture(scope="module")
+def described_data(tmp_path_factory):
+    return described_sources(tmp_path_factory.mktemp("described"))
+
+
+DESCRIBED = [
+    "arrays", "arrays of lists", "pandas", "pandas, arrays", "pandas, zone", "pandas, arrow", "polars",
+    "polars, arrays", "arrow", "arrow, fixed", "parquet",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_texts_moments_and_vectors_make_the_same_baseline(name, described_data):
+    """Whichever library or file holds them."""
+    assert sorted(described_data) == sorted(DESCRIBED)
+
+    built = Baseline.build(described_data[name], model="m")
+
+    kinds = [summary.kind for summary in built.features.values()]
+    assert kinds == [FeatureKind.TEXT, FeatureKind.DATETIME, FeatureKind.EMBEDDING]
+    assert built.id == Baseline.build(described(), model="m").id
+
+
+def test_texts_are_summarised_by_their_lengths():
+    """Bins are cut for characters; words are known too, and none of them is kept."""
+    data = described()
+    texts = [text for text in data["question"] if text is not None]
+
+    built = Baseline.build(data, model="m")
+
+    question = built.feature("question")
+    lengths, layout = question.content.lengths, built.layout(question.key)
+    assert question.counters.missing == data["question"].count(None)
+    assert lengths.moments.mean == pytest.approx(np.mean([len(text) for text in texts]))
+    assert lengths.bins[layout.hash].count == lengths.quantiles.count == lengths.histogram.count == len(texts)
+    assert question.content.words.moments.maximum == max(len(text.split()) for text in texts)
+    assert question.content.words.bins == {}
+    assert question.content.cardinality.estimate() == pytest.approx(len(set(texts)), rel=0.1)
+
+
+def test_vectors_are_summarised_by_their_moments():
+    """Bins are cut for their norms."""
+    data = described()
+    matrix = np.array(data["meaning"])
+
+    built = Baseline.build(data, model="m")
+
+    meaning = built.feature("meaning")
+    assert (meaning.content.dimensions, meaning.content.count) == (6, ROWS)
+    assert np.allclose(meaning.content.mean(), matrix.mean(axis=0))
+    assert np.allclose(meaning.content.scatter() / (ROWS - 1), np.cov(matrix, rowvar=False), atol=1e-5)
+    assert meaning.content.norms.bins[built.layout(meaning.key).hash].count == ROWS
+
+
+def test_vectors_of_rare_lengths_are_mismatched():
+    """The most frequent length counts, wherever it comes; so do only finite numbers."""
+    vectors = [[1.0, 2.0], [1.0], None, [1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [1.0, float("nan"), 2.0], "x"]
+
+    summary = Baseline.build({"v": vectors}, model="m").feature("v")
+
+    assert (summary.content.dimensions, summary.content.count) == (3, 2)
+    assert (summary.counters.missing, summary.counters.mismatched) == (1, 4)
+
+
+def test_a_column_is_text_or_categories_as_the_user_says():
+    """Whatever it looks like."""
+    data = {"short": ["a", "b", None], "long": [f"please tell me about {value}" for value in range(3)]}
+
+    built = Baseline.build(data, model="m", text="short", categorical="long")
+
+    assert [summary.kind for summary in built.features.values()] == [FeatureKind.TEXT, FeatureKind.CATEGORICAL]
+
+
+def test_documents_that_only_come_late_are_texts_after_all():
+    """The first thousands look like categories, but most of the column is too long to be kept."""
+    built = Baseline.build({"x": ["short"] * 10_000 + ["word " * 50] * 10_001}, model="m")
+
+    assert built.feature("x").kind is FeatureKind.TEXT
+    assert built.feature("x").content.count == 20_001
 
 
 @pytest.mark.parametrize("empty", [[None, None], np.array([np.nan, np.nan]), pd.Series([None, None], dtype="str")])
@@ -281,7 +402,12 @@ def test_features_can_be_chosen():
         ({"a": [1]}, {"predictions": [1, 2]}, "predictions: 2 rows (dict has 1)"),
         ({"a": [1]}, {"predictions": np.zeros((2, 2))}, "predictions: 2 rows (dict has 1)"),
         ({"a": 1}, {}, "column 'a': int is no column"),
-        ({"a": np.zeros((2, 2))}, {}, "column 'a': ndarray is no column"),
+        ({"a": np.zeros((2, 2, 2))}, {}, "column 'a': ndarray is no column"),
+        ({"a": np.zeros((2, 1))}, {}, "or a matrix with a vector in each row"),
+        ({"a": [[1.0, 2.0]]}, {"categorical": ["a"]}, "column 'a' holds no text, numbers or truth values"),
+        ({"a": [1]}, {"text": ["a"]}, "column 'a' holds no text"),
+        ({"a": ["x"]}, {"text": "b"}, "column 'b' does not exist"),
+        ({"a": ["x"]}, {"text": "a", "categorical": "a"}, "column 'a' cannot be both categorical and text"),
         ({"a": [datetime(2020, 1, 1, tzinfo=timezone.utc)]}, {"categorical": ["a"]}, "holds no text"),
         (np.zeros(3), {}, "expected (rows, columns)"),
         (np.zeros((3, 2)), {"features": ["a"]}, "has 2 columns, not 1"),

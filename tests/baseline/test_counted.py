@@ -53,7 +53,7 @@ def test_beyond_a_million_categories_memory_stays_bounded(monkeypatch):
 
 
 def test_documents_are_no_categories():
-    """Columns that mostly hold long text are not summarised: their words should not leave the data."""
+    """Columns that mostly hold long text have none: their words should not leave the data."""
     summary, counters = count_categories(column(["word " * 100, "word " * 99, "short", None]))
 
     assert summary is None

@@ -17,6 +17,9 @@ columns = st.one_of(
     st.lists(st.integers() | st.none(), min_size=5, max_size=5),
     st.lists(st.booleans() | st.none(), min_size=5, max_size=5),
     st.lists(st.text() | st.none(), min_size=5, max_size=5),
+    st.lists(st.datetimes() | st.none(), min_size=5, max_size=5),
+    st.lists(st.tuples(*[st.integers(-9, 9)] * 3) | st.none(), min_size=5, max_size=5),
+    st.lists(st.text(st.sampled_from("ab \n"), min_size=12) | st.none(), min_size=5, max_size=5),
     st.lists(st.floats(-1e3, 1e3), min_size=5, max_size=5).map(lambda values: (values * 300)[:5]),
 )
 

@@ -37,7 +37,7 @@ def test_parquet_is_read_by_what_it_holds(tmp_path):
 
 
 def test_every_type_of_parquet_has_a_kind(tmp_path):
-    """Numbers, decimals, text and codes are read; dates, lists and structures are counted."""
+    """Numbers, decimals, text, codes, points in time and lists of numbers are read; structures are counted."""
     table = pa.table(
         {
             "i": pa.array([1, None, 3], pa.int16()),
@@ -47,6 +47,7 @@ def test_every_type_of_parquet_has_a_kind(tmp_path):
             "b": pa.array([True, None, False]),
             "t": pa.array([0, None, 2], pa.timestamp("us")),
             "l": pa.array([[1], None, [2, 3]]),
+            "z": pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32(), 2)),
             "n": pa.array([{"k": 1}, None, {"k": 2}]),
             "o": pa.nulls(3),
         }
@@ -57,8 +58,12 @@ def test_every_type_of_parquet_has_a_kind(tmp_path):
 
     numeric, opaque = FeatureKind.NUMERIC, FeatureKind.OPAQUE
     text, boolean = FeatureKind.CATEGORICAL, FeatureKind.BOOLEAN
-    assert [s.kind for s in built.features.values()] == [numeric, numeric, text, text, boolean, *[opaque] * 4]
-    assert [s.counters.missing for s in built.features.values()] == [1] * 8 + [3]
+    moment, vector = FeatureKind.DATETIME, FeatureKind.EMBEDDING
+    assert [s.kind for s in built.features.values()] == [
+        numeric, numeric, text, text, boolean, moment, vector, vector, opaque, opaque,
+    ]  # fmt: skip
+    assert [s.counters.missing for s in built.features.values()] == [1] * 9 + [3]
+    assert [s.counters.mismatched for s in built.features.values()] == [0] * 6 + [1] + [0] * 3
     assert built.feature("d").content.moments.mean == 2.0
 
 

@@ -1,3 +1,5 @@
+from datetime import datetime, timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -46,6 +48,33 @@ def test_serving_the_training_data_again_shows_the_training_data(frame, rows):
         reference = baseline.features[key]
         assert summary.kind is reference.kind
         assert summary.counters == reference.counters
+        expected, found = distributions(reference, summary, baseline.layout(key))
+        if key in baseline.layouts:
+            assert found.cumulative.tolist() == expected.cumulative.tolist()
+        else:
+            assert found == expected
+
+
+@pytest.mark.parametrize("rows", ["frame", "dicts"])
+def test_serving_texts_moments_and_vectors_again_shows_them_again(rows):
+    """Lengths, hours and norms are measured alike on both sides, to the last digit."""
+    random = np.random.default_rng(7)
+    data = {
+        "question": ["why " * int(size) + str(size) for size in random.integers(0, 30, ROWS)],
+        "asked": [datetime(2024, 1, 1) + timedelta(seconds=float(at)) for at in random.uniform(0, 1e7, ROWS)],  # noqa: DTZ001 - as pandas has them
+        "meaning": random.normal(size=(ROWS, 6)).tolist(),
+    }
+    for column in data.values():
+        column[::50] = [None] * (ROWS // 50)
+    baseline = Baseline.build(data, model="m")
+    records = [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)]
+
+    columns = served(baseline, ModelInfo(ModelKey("m")), pd.DataFrame(data) if rows == "frame" else records, None, None)
+
+    assert list(columns) == list(baseline.features)
+    for key, summary in columns.items():
+        reference = baseline.features[key]
+        assert (summary.kind, summary.counters) == (reference.kind, reference.counters)
         expected, found = distributions(reference, summary, baseline.layout(key))
         if key in baseline.layouts:
             assert found.cumulative.tolist() == expected.cumulative.tolist()

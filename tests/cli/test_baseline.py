@@ -140,6 +140,44 @@ def test_machines_see_everything(inspected):
     assert columns["[bold]"]["infinite"] == 1
 
 
+@pytest.fixture
+def described(run):
+    """A baseline of texts, points in time and vectors."""
+    table = pa.table(
+        {
+            "question": ["why is that so", "", "who are you now"],
+            "code": ["a", "b", "c"],
+            "asked": pa.array([0, None, 86_400], pa.timestamp("s")),
+            "meaning": [[3.0, 4.0], [6.0, 8.0], [0.0, 0.0]],
+        }
+    )
+    pa.parquet.write_table(table, "described.parquet")
+    done = run("baseline", "build", "described.parquet", "--model", "m", "--text", "code", "-o", "described.baseline")
+    assert (done.exit_code, done.stderr) == (0, "")
+    return run
+
+
+def test_people_see_what_describes_texts_moments_and_vectors(described):
+    """Numbers of characters, the range of time, norms."""
+    lines = described("baseline", "inspect", "described.baseline").stdout.splitlines()
+
+    cells = {line.split()[0]: " ".join(line.split()[1:]) for line in lines[2:]}
+    assert cells["question"] == "feature text 0.00% 0 9.66667 15 7 characters, 2.7 words, 3 distinct"
+    assert cells["code"].startswith("feature text 0.00% 1 1 1 ")
+    assert cells["asked"] == "feature datetime 33.33% 1970-01-01T00:00:00+00:00 to 1970-01-02T00:00:00+00:00"
+    assert cells["meaning"] == "feature embedding 0.00% 0 5 10 7 norms, 2 dimensions"
+
+
+def test_machines_see_what_describes_texts_moments_and_vectors(described):
+    """All of it, but for the moments of vectors, which say nothing by themselves."""
+    told = json.loads(described("baseline", "inspect", "described.baseline", "--json").stdout)
+
+    question, _, asked, meaning = told["columns"]
+    assert (question["characters"]["max"], question["words"]["max"], question["empty"]) == (15.0, 4.0, 1)
+    assert (asked["hours"][0], asked["weekdays"]) == (2, [0, 0, 0, 1, 1, 0, 0])
+    assert (meaning["dimensions"], meaning["norm"]["mean"]) == (2, 5.0)
+
+
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a terminal")
 def test_a_terminal_gets_a_drawn_table(inspected):
     """On a terminal rich draws the table, and names are no markup."""

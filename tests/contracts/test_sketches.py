@@ -18,17 +18,22 @@ from otel_ml.errors import IncompatibleSketchError
 from otel_ml.sketch.bins import AnchoredBins, BinLayout
 from otel_ml.sketch.cardinality import HyperLogLog
 from otel_ml.sketch.categories import CategoryCounts
+from otel_ml.sketch.datetime_summary import DatetimeSummary
+from otel_ml.sketch.embedding import EmbeddingSummary
 from otel_ml.sketch.exact import ExactCounts
 from otel_ml.sketch.exponential import ExponentialHistogram
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureRole
 from otel_ml.sketch.moments import Moments
+from otel_ml.sketch.numeric_summary import NumericSummary
 from otel_ml.sketch.quantiles import QuantileSketch
-from otel_ml.sketch.summary import BooleanSummary, CategoricalSummary, FeatureSummary, NumericSummary
+from otel_ml.sketch.summary import BooleanSummary, CategoricalSummary, FeatureSummary, OpaqueSummary
+from otel_ml.sketch.text_summary import TextSummary
 
 LAYOUT = BinLayout(np.array([-1.0, 0.0, 2.5]))
 KEY = FeatureKey(FeatureRole.FEATURE, "age")
 
 numbers = st.lists(st.one_of(st.integers(-5, 5).map(float), st.floats(-6e4, 6e4, width=16)), max_size=25)
+vectors = st.lists(st.tuples(*[st.floats(-50, 50, width=16)] * 3), max_size=12)
 names = st.lists(st.sampled_from(["", "a", "b", "ü", "long " * 40]), max_size=25)
 
 
@@ -72,21 +77,38 @@ def array(values):
     return np.array(values, np.float64)
 
 
-def numeric_summary(values):
-    content = NumericSummary(Moments.of(array(values)), exact=ExactCounts.of(array(values)))
-    return FeatureSummary(KEY, content, Counters(rows=len(values)))
+def numeric(values):
+    return updated(NumericSummary(), array(values))
 
 
-def boolean_summary(values):
+def boolean(values):
     truths = [value > 0 for value in values]
-    return FeatureSummary(KEY, BooleanSummary(truths.count(False), truths.count(True)), Counters(rows=len(values)))
+    return BooleanSummary(truths.count(False), truths.count(True))
 
 
-def categorical_summary(values):
+def categorical(values):
     content = CategoricalSummary()
     content.categories.update(counted(values))
     content.cardinality.update(values)
-    return FeatureSummary(KEY, content, Counters(rows=len(values)))
+    return content
+
+
+def datetimes(values):
+    content = DatetimeSummary()
+    content.update(array(values) * 1e5, 1e9)
+    return content
+
+
+def embedding(values):
+    content = EmbeddingSummary()
+    if values:
+        content.update(array(values))
+    return content
+
+
+def of_a_column(content):
+    """The summary of a column with such content."""
+    return lambda values: FeatureSummary(KEY, content(values), Counters(rows=len(values)))
 
 
 def histogram_knowledge(histogram):
@@ -113,13 +135,32 @@ def categories_knowledge(categories):
     return {name: n for name, n in categories.counts.items() if n}, categories.other, categories.error_bound
 
 
-def summary_knowledge(summary):
-    content = summary.content
-    if isinstance(content, NumericSummary):
-        return summary.counters, moments_knowledge(content.moments), exact_knowledge(content.exact or ExactCounts())
-    if isinstance(content, CategoricalSummary):
-        return summary.counters, categories_knowledge(content.categories), content.cardinality.registers().tobytes()
-    return summary.counters, content
+def numeric_knowledge(content):
+    return moments_knowledge(content.moments), exact_knowledge(content.exact or ExactCounts())
+
+
+def categorical_knowledge(content):
+    return categories_knowledge(content.categories), content.cardinality.registers().tobytes()
+
+
+def text_knowledge(content):
+    described = [numeric_knowledge(numbers) for numbers in (content.lengths, content.words)]
+    return described, content.empty, content.cardinality.registers().tobytes()
+
+
+def datetime_knowledge(content):
+    described = moments_knowledge(content.epochs), numeric_knowledge(content.ages)
+    return described, content.hours.tobytes(), content.weekdays.tobytes()
+
+
+def embedding_knowledge(content):
+    sums = [About(value) for value in (*content.total.flat, *content.products.flat)]
+    return content.dimensions, content.count, sums, numeric_knowledge(content.norms)
+
+
+def of_column(knows):
+    """What is known of a column, given what is known of its content."""
+    return lambda summary: (summary.counters, summary.kind, knows(summary.content))
 
 
 CONTRACTS = {
@@ -145,9 +186,25 @@ CONTRACTS = {
         lambda values: updated(HyperLogLog(), values), lambda sketch: sketch.registers().tobytes(), names
     ),
     "counters": Contract(lambda values: Counters(len(values), values.count(0.0)), repr, numbers),
-    "numeric summary": Contract(numeric_summary, summary_knowledge, numbers, lambda: boolean_summary([1.0])),
-    "boolean summary": Contract(boolean_summary, summary_knowledge, numbers, lambda: categorical_summary(["a"])),
-    "categorical summary": Contract(categorical_summary, summary_knowledge, names, lambda: numeric_summary([1.0])),
+    "numbers": Contract(numeric, numeric_knowledge, numbers),
+    "truth values": Contract(boolean, repr, numbers),
+    "categories": Contract(categorical, categorical_knowledge, names),
+    "texts": Contract(lambda values: updated(TextSummary(), values), text_knowledge, names),
+    "points in time": Contract(datetimes, datetime_knowledge, numbers),
+    "vectors": Contract(embedding, embedding_knowledge, vectors, lambda: embedding([(1.0, 2.0)])),
+    "nothing": Contract(lambda _: OpaqueSummary(), repr, numbers),
+    "numeric summary": Contract(
+        of_a_column(numeric), of_column(numeric_knowledge), numbers, lambda: of_a_column(boolean)([1.0])
+    ),
+    "text summary": Contract(
+        of_a_column(lambda values: updated(TextSummary(), values)),
+        of_column(text_knowledge),
+        names,
+        lambda: of_a_column(categorical)(["a"]),
+    ),
+    "embedding summary": Contract(
+        of_a_column(embedding), of_column(embedding_knowledge), vectors, lambda: of_a_column(embedding)([(1.0, 2.0)])
+    ),
 }
 
 PARTICULAR = {name: contract for name, contract in CONTRACTS.items() if contract.stranger}

@@ -314,3 +314,63 @@ def test_each_key_has_its_layout_or_none():
     """Keys and layouts come in pairs."""
     with pytest.raises(ValueError, match="layouts: 1"):
         NumericBlock(keys(2), [None])
+
+
+@given(
+    repeated=st.lists(st.tuples(odd_values, st.integers(1, 5)).filter(lambda pair: not np.isinf(pair[0])), max_size=6),
+    anchored=st.booleans(),
+    first=st.booleans(),
+)
+def test_a_repeated_value_counts_as_if_it_had_come_as_often(repeated, anchored, first):
+    """The cost is that of one, the summary that of many; before, after or between other values."""
+    layout = layout_of(np.array([-2.5, 0.0, 1.0])) if anchored else None
+    others = np.array([[0.5], [-7.0], [np.inf]])
+    block = NumericBlock(keys(1), [layout])
+    if first:
+        block.update(others)
+    block.add_rows(sum(count for _, count in repeated))
+    for value, count in repeated:
+        block.add_repeated(0, value, count)
+    if not first:
+        block.update(others)
+    (column,) = block.drain()
+
+    (expected,) = drained([*others, *([value] for value, count in repeated for _ in range(count))], [layout])
+
+    assert column.summary.counters == expected.summary.counters
+    assert contents(column.histogram) == contents(expected.histogram)
+    mine, theirs = column.summary.content, expected.summary.content
+    assert (mine.moments.count, mine.moments.minimum) == (theirs.moments.count, theirs.moments.minimum)
+    assert mine.moments.mean == pytest.approx(theirs.moments.mean, rel=1e-12, abs=1e-12 * abs(theirs.moments.minimum))
+    if layout is not None:
+        assert mine.bins[layout.hash].counts.tolist() == theirs.bins[layout.hash].counts.tolist()
+    else:
+        assert mine.exact.values.tolist() == theirs.exact.values.tolist()
+        assert mine.exact.counts.tolist() == theirs.exact.counts.tolist()
+
+
+def test_the_257th_value_may_be_a_repeated_one():
+    """From then on there are quantiles, which hold every value."""
+    block = NumericBlock(keys(1), [None])
+    block.update(np.arange(256.0).reshape(-1, 1))
+    block.add_rows(1_000)
+    block.add_repeated(0, -1.0, 1_000)
+
+    (column,) = block.drain()
+
+    assert column.summary.content.exact is None
+    assert column.summary.content.quantiles.count == 1_256
+
+
+def test_values_of_one_column_may_come_on_their_own():
+    """As the stored values of a sparse matrix do, in any order."""
+    block = NumericBlock(keys(2), [None, None])
+    block.add_rows(4)
+    block.add_values(0, np.array([3.0, 1.0, np.nan, np.inf]))
+    block.add_repeated(1, np.nan, 4)
+
+    first, second = block.drain()
+
+    assert first.summary.counters == Counters(rows=4, missing=1, positive_infinite=1)
+    assert first.summary.content.moments.mean == 2.0
+    assert second.summary.counters == Counters(rows=4, missing=4)

@@ -11,12 +11,15 @@ from otel_ml.errors import CorruptSnapshotError
 from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.sketch import codec
 from otel_ml.sketch.bins import AnchoredBins, BinLayout, layout_from_quantiles
+from otel_ml.sketch.datetime_summary import DatetimeSummary
+from otel_ml.sketch.embedding import EmbeddingSummary
 from otel_ml.sketch.exact import ExactCounts
+from otel_ml.sketch.exemplar import Exemplar, ExemplarReason, merged_exemplars
 from otel_ml.sketch.exponential import ExponentialHistogram
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind, FeatureRole, ModelKey
 from otel_ml.sketch.moments import Moments
 from otel_ml.sketch.quantiles import QuantileSketch
-from otel_ml.sketch.snapshot import Snapshot
+from otel_ml.sketch.snapshot import Segment, Snapshot
 from otel_ml.sketch.summary import (
     BooleanSummary,
     CategoricalSummary,
@@ -24,6 +27,7 @@ from otel_ml.sketch.summary import (
     NumericSummary,
     OpaqueSummary,
 )
+from otel_ml.sketch.text_summary import TextSummary
 
 PRODUCER = bytes(range(16))
 MINUTE = 60_000_000_000
@@ -62,21 +66,53 @@ def boolean(name, false_count, true_count):
     return FeatureSummary(FeatureKey(FeatureRole.PREDICTION, name), content, Counters(false_count + true_count))
 
 
-def snapshot_of(*features, rows=100, sequence=1, model=ModelKey("fraud", "3")):  # noqa: B008 - immutable
-    return Snapshot(PRODUCER, sequence, model, MINUTE, 2 * MINUTE, rows, 0, features)
+def described(name, content, batch, *more, role=FeatureRole.FEATURE):
+    content.update(batch, *more)
+    return FeatureSummary(FeatureKey(role, name), content, Counters(len(batch)))
+
+
+def text(name, texts, layout=None):
+    return described(name, TextSummary.anchored(layout), texts)
+
+
+def when(name, epochs, now=2e9):
+    return described(name, DatetimeSummary(), np.asarray(epochs, np.float64), now)
+
+
+def vector(name, matrix, layout=None):
+    return described(name, EmbeddingSummary.anchored(layout), np.asarray(matrix, np.float64))
+
+
+EXEMPLARS = [
+    Exemplar(ExemplarReason.LARGEST, 1 << 127, 1, MINUTE, "a", 3.5),
+    Exemplar(ExemplarReason.LARGEST, 2, 2, MINUTE, "b", 3.0),
+    Exemplar(ExemplarReason.MISSING, 0, 0, MINUTE, "without a trace"),
+]
+
+
+def snapshot_of(*features, rows=100, sequence=1, model=ModelKey("fraud", "3"), **more):  # noqa: B008 - immutable
+    return Snapshot(PRODUCER, sequence, model, MINUTE, 2 * MINUTE, rows, 0, features, **more)
 
 
 def a_bit_of_everything():
     values = np.random.default_rng(2).normal(size=2_000)
+    age = numeric("age", values, layout=LAYOUT, missing=7)
+    age.exemplars = EXEMPLARS
     return snapshot_of(
-        numeric("age", values, layout=LAYOUT, missing=7),
+        age,
         numeric("rating", np.round(values)),
         numeric("amount", values * 1e4),
         numeric("nothing", [], missing=100),
         categorical("carrier", {"AA": 12, "": 3, "Übersee": 1}),
         categorical("user", {f"user {number}": 1 + number % 3 for number in range(1_000)}),
         boolean("late", 40, 60),
-        FeatureSummary(FeatureKey(FeatureRole.SCORE, "embedding"), OpaqueSummary(), Counters(100, 1, 2)),
+        FeatureSummary(FeatureKey(FeatureRole.SCORE, "opaque"), OpaqueSummary(), Counters(100, 1, 2)),
+        text("question", ["how are you", "", "  ", "é" * 20, "what " * 300]),
+        when("pickup", np.arange(300.0) * 40_000),
+        vector("meaning", np.random.default_rng(3).normal(size=(300, 5))),
+        vector("picture", np.random.default_rng(3).normal(size=(20, 200)), layout=BinLayout(np.array([14.0]))),
+        segment=Segment("country", "NO"),
+        packages_digest="0123456789abcdef",
     )
 
 
@@ -87,24 +123,50 @@ def message_of(snapshot):
 def view(summary):
     """What two equal summaries have in common."""
     content = summary.content
-    seen = [summary.key, summary.kind, summary.counters]
+    seen = [summary.key, summary.kind, summary.counters, summary.exemplars]
     if isinstance(content, NumericSummary):
-        seen.append((content.moments, {h: bins.counts.tolist() for h, bins in content.bins.items()}))
-        if content.exact is not None and content.exact.count:
-            seen.append((content.exact.values.tolist(), content.exact.counts.tolist()))
-        if content.histogram is not None and content.histogram.count:
-            histogram = content.histogram
-            seen.append((histogram.scale, histogram.zero_count))
-            seen += [(side.offset, side.counts.tolist()) for side in (histogram.positive, histogram.negative)]
-        if content.quantiles is not None and content.quantiles.count:
-            quantiles = content.quantiles
-            seen.append((quantiles.count, quantiles.image_kind, quantiles.image()))
+        seen += numbers_view(content)
     elif isinstance(content, CategoricalSummary):
         categories = content.categories
         seen.append((categories.counts, categories.other, categories.error_bound))
         seen.append(content.cardinality.registers().tolist())
     elif isinstance(content, BooleanSummary):
         seen.append(content)
+    elif isinstance(content, TextSummary):
+        seen += [*numbers_view(content.lengths), *numbers_view(content.words), content.empty]
+        seen.append(content.cardinality.registers().tolist())
+    elif isinstance(content, DatetimeSummary):
+        seen += [content.epochs, *numbers_view(content.ages), content.hours.tolist(), content.weekdays.tolist()]
+    elif isinstance(content, EmbeddingSummary):
+        seen += [content.dimensions, content.count, *numbers_view(content.norms)]
+        seen += [Rounded(content.total), Rounded(content.products)]
+    return seen
+
+
+class Rounded:
+    """Sums that went over the wire as floats."""
+
+    def __init__(self, sums):
+        self.sums = sums
+
+    def __eq__(self, other):
+        largest = np.abs(self.sums).max(initial=0.0)
+        return np.allclose(self.sums, other.sums, rtol=0, atol=1e-5 * largest + 1e-30)
+
+    __hash__ = None
+
+
+def numbers_view(content):
+    seen = [content.moments, {h: bins.counts.tolist() for h, bins in content.bins.items()}]
+    if content.exact is not None and content.exact.count:
+        seen.append((content.exact.values.tolist(), content.exact.counts.tolist()))
+    if content.histogram is not None and content.histogram.count:
+        histogram = content.histogram
+        seen.append((histogram.scale, histogram.zero_count))
+        seen += [(side.offset, side.counts.tolist()) for side in (histogram.positive, histogram.negative)]
+    if content.quantiles is not None and content.quantiles.count:
+        quantiles = content.quantiles
+        seen.append((quantiles.count, quantiles.image_kind, quantiles.image()))
     return seen
 
 
@@ -112,6 +174,7 @@ def assert_same(decoded, snapshot):
     for name in ("producer_id", "sequence", "model", "start_time_unix_nano", "end_time_unix_nano", "rows"):
         assert getattr(decoded, name) == getattr(snapshot, name)
     assert decoded.dropped_rows == snapshot.dropped_rows
+    assert (decoded.segment, decoded.packages_digest) == (snapshot.segment, snapshot.packages_digest)
     assert [view(summary) for summary in decoded.features] == [view(summary) for summary in snapshot.features]
 
 
@@ -135,6 +198,48 @@ categoricals = st.builds(
     categorical, name=st.text(max_size=20), counts=st.dictionaries(st.text(max_size=10), st.integers(1, 1 << 40))
 )
 booleans = st.builds(boolean, name=st.text(max_size=20), false_count=st.integers(0, 9), true_count=st.integers(0, 9))
+texts = st.builds(
+    text,
+    name=st.text(max_size=20),
+    texts=st.lists(st.text(max_size=30), max_size=30),
+    layout=st.sampled_from([None, BinLayout(np.array([0.0, 3.0]))]),
+)
+moments_in_time = st.builds(when, name=st.text(max_size=20), epochs=st.lists(st.floats(-1e11, 1e11), max_size=30))
+vectors = st.builds(
+    vector,
+    name=st.text(max_size=20),
+    matrix=st.sampled_from([2, 3, 128, 129, 300]).flatmap(
+        lambda dimensions: st.lists(
+            st.builds(
+                lambda seed, scale: np.random.default_rng(seed).normal(size=dimensions) * scale,
+                st.integers(0, 99),
+                st.sampled_from([0.0, 1e-30, 1e-3, 1.0, 1e6]),
+            ),
+            min_size=1,
+            max_size=4,
+        )
+    ),
+    layout=st.sampled_from([None, BinLayout(np.array([0.5, 3.0]))]),
+)
+exemplars = st.lists(
+    st.builds(
+        Exemplar,
+        st.sampled_from(ExemplarReason),
+        st.integers(1, (1 << 128) - 1),
+        st.integers(1, (1 << 64) - 1),
+        st.integers(0, (1 << 63) - 1),
+        st.text(max_size=20),
+        st.none() | finite,
+    ),
+    max_size=20,
+).map(merged_exemplars)
+
+
+def with_exemplars(summary, exemplars):
+    summary.exemplars = exemplars
+    return summary
+
+
 snapshots = st.builds(
     Snapshot,
     producer_id=st.binary(min_size=16, max_size=16),
@@ -144,7 +249,15 @@ snapshots = st.builds(
     end_time_unix_nano=st.integers((1 << 62) + 1, (1 << 63) - 1),
     rows=st.integers(0, 1 << 50),
     dropped_rows=st.integers(0, 1 << 50),
-    features=st.lists(st.one_of(numerics, categoricals, booleans), max_size=8, unique_by=lambda summary: summary.key),
+    features=st.lists(
+        st.builds(
+            with_exemplars, st.one_of(numerics, categoricals, booleans, texts, moments_in_time, vectors), exemplars
+        ),
+        max_size=8,
+        unique_by=lambda summary: summary.key,
+    ),
+    segment=st.none() | st.builds(Segment, st.text(min_size=1, max_size=50), st.text(max_size=50)),
+    packages_digest=st.text(max_size=32),
 )
 
 
@@ -304,7 +417,22 @@ def changed_matrix(**changes):
     return message
 
 
-AGE, RATING, AMOUNT, CARRIER, USER, LATE, EMBEDDING = 0, 1, 2, 4, 5, 6, 7
+def changed_exemplar(**changes):
+    def change(age):
+        for name, value in changes.items():
+            setattr(age.exemplars[0], name, value)
+
+    return broken_feature(AGE, change)
+
+
+def broken_segment(**changes):
+    message = message_of(a_bit_of_everything())
+    for name, value in changes.items():
+        setattr(message.segment, name, value)
+    return message
+
+
+AGE, RATING, AMOUNT, CARRIER, USER, LATE, OPAQUE, QUESTION, PICKUP, MEANING, PICTURE = 0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11
 
 
 @pytest.mark.parametrize(
@@ -353,7 +481,7 @@ AGE, RATING, AMOUNT, CARRIER, USER, LATE, EMBEDDING = 0, 1, 2, 4, 5, 6, 7
         (changed(LATE, "booleans.true_count", 61), "'late': booleans: 40 \\+ 61, where the counters leave 100"),
         (changed_matrix(bins=1), r"bin_matrices\[0\]: 1 bins"),
         (changed_matrix(bins=1 << 31), r"bin_matrices\[0\]: 2147483648 bins"),
-        (changed_matrix(feature_indexes=[8]), r"bin_matrices\[0\]: feature index 8 of 8 features"),
+        (changed_matrix(feature_indexes=[12]), r"bin_matrices\[0\]: feature index 12 of 12 features"),
         (changed_matrix(feature_indexes=[0, 0]), r"bin_matrices\[0\]: 2 indexes, 1 hashes"),
         (changed_matrix(counts=[1, 2, 3]), r"bin_matrices\[0\]: 1 indexes, 1 hashes, 3 counts"),
         (changed_matrix(bins=2, counts=[1, 1]), r"features\[0\] 'age': sketches of 2 values"),
@@ -362,7 +490,42 @@ AGE, RATING, AMOUNT, CARRIER, USER, LATE, EMBEDDING = 0, 1, 2, 4, 5, 6, 7
             changed_matrix(bins=2, feature_indexes=[0, 0], edges_hashes=[1, 1], counts=[1] * 4),
             r"bin_matrices\[0\]: feature index 0 comes twice",
         ),
-        (changed_matrix(feature_indexes=[EMBEDDING]), r"'age': sketches of 0 values"),
+        (changed_matrix(feature_indexes=[OPAQUE]), r"'age': sketches of 0 values"),
+        (broken_segment(dimension=""), "snapshot: segment: has no dimension"),
+        (broken_segment(value="v" * 257), "snapshot: segment: dimension or value of more than 256"),
+        (broken(packages_digest="d" * 129), "snapshot: packages_digest of 129 characters"),
+        (changed(QUESTION, "text.empty", 6), "'question': text: 6 empty ones, where the counters leave 5"),
+        (changed(QUESTION, "text.words.moments.count", 4), "'question': words: moments: of 4 values"),
+        (changed(QUESTION, "text.lengths.moments.min", -1.0), "'question': lengths: from -1.0 on"),
+        (changed(QUESTION, "text.lengths.exact.counts", [1]), "'question': lengths: exact: . values with 1 counts"),
+        (changed(QUESTION, "hll", b"hostile!"), "'question': HLL image"),
+        (changed(QUESTION, "kind", pb.KIND_CATEGORICAL), "'question': categories: of 0 values"),
+        (changed(AGE, "text.empty", 1), "'age': has sketches that do not belong to KIND_NUMERIC"),
+        (changed(AGE, "datetime.hours", [1]), "'age': has sketches that do not belong to KIND_NUMERIC"),
+        (changed(AGE, "embedding.dimensions", 2), "'age': has sketches that do not belong to KIND_NUMERIC"),
+        (changed(PICKUP, "datetime.epochs.count", 3), "'pickup': epochs: of 3 values, where the counters leave 300"),
+        (changed(PICKUP, "datetime.hours", [300]), "'pickup': hours: 1 counts \\(24\\)"),
+        (changed(PICKUP, "datetime.hours", [1] * 24), "'pickup': hours: of 24 values"),
+        (changed(PICKUP, "datetime.weekdays", [(1 << 64) - 1] * 7), "'pickup': weekdays: a count of 18446744"),
+        (changed(PICKUP, "datetime.ages.moments.count", 301), "'pickup': ages: of 301 values"),
+        (changed(PICKUP, "datetime.ages.moments.count", 299), "'pickup': ages: sketches of 300 values"),
+        (changed(MEANING, "embedding.dimensions", 0), "'meaning': embedding: 0 dimensions of 300 vectors"),
+        (changed(MEANING, "embedding.dimensions", 65_537), "'meaning': embedding: 65537 dimensions"),
+        (changed(MEANING, "embedding.dimensions", 6), "a mean of 5 and a scatter of 15 numbers, for 6 .*6 and 21"),
+        (changed(PICTURE, "embedding.mean", [0.0] * 63), "'picture': embedding: a mean of 63 .*64 and 2080"),
+        (changed(MEANING, "embedding.mean", [math.inf] * 5), "'meaning': embedding: mean or scatter are not finite"),
+        (changed(MEANING, "embedding.scatter", [math.nan] * 15), "'meaning': embedding: mean or scatter are not"),
+        (changed(MEANING, "embedding.scatter", [-1.0] * 15), "'meaning': embedding: .* a variance is negative"),
+        (changed(MEANING, "embedding.scatter", [0.0] + [1.0] * 14), "'meaning': embedding: a covariance is larger"),
+        (changed(MEANING, "embedding.norms.moments.min", -1.0), "'meaning': norms: from -1.0 on"),
+        (changed_exemplar(trace_id=b"short"), "'age': exemplars: trace id 73686f7274 .16 bytes"),
+        (changed_exemplar(trace_id=bytes(16)), "'age': exemplars: trace id 0000"),
+        (changed_exemplar(span_id=bytes(8)), "'age': exemplars: span id 0000"),
+        (changed_exemplar(span_id=b""), "'age': exemplars: a trace id without a span id"),
+        (changed_exemplar(value=math.nan), "'age': exemplars: value nan"),
+        (changed_exemplar(time_unix_nano=1 << 63), "'age': exemplars: time 9223372036854775808"),
+        (changed_exemplar(prediction_id="i" * 257), "'age': exemplars: a prediction id of 257 characters"),
+        (broken_feature(AGE, lambda age: age.exemplars.extend([age.exemplars[0]] * 14)), "'age': 17 exemplars"),
     ],
 )
 def test_what_contradicts_itself_is_refused_by_name(message, complaint):
@@ -392,6 +555,63 @@ def test_too_much_is_refused_unparsed():
         codec.decode(b"\x5a\x00" * 500_000)
     with pytest.raises(CorruptSnapshotError, match="10001 features"):
         codec.decode(codec.encode(snapshot_of()) + b"\x52\x00" * 10_001)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [b"\x52", b"\xd2\x00", b"\xda\x80\x80\x80\x00"],
+    ids=["features", "features, spelled longer", "matrices, spelled as long as can be"],
+)
+def test_a_tag_may_be_spelled_longer_than_need_be(tag):
+    """Protobuf reads it all the same, so that it counts as one."""
+    with pytest.raises(CorruptSnapshotError, match="10000 features"):
+        codec.decode((tag + b"\x00") * 20_001)
+
+
+@pytest.mark.parametrize("tag", [b"\x82\x01", b"\x82\x81\x00"], ids=["exemplars", "exemplars, spelled longer"])
+def test_exemplars_beyond_number_are_refused_unparsed(tag):
+    """A third of a million empty exemplars of one feature take a megabyte, and fifty when parsed."""
+    exemplars = (tag + b"\x00") * 200_000
+    length = pb.Exemplar(prediction_id="x" * len(exemplars)).SerializeToString()[1:4]
+
+    with pytest.raises(CorruptSnapshotError, match="more fields"):
+        codec.decode(b"\x52" + length + exemplars)
+
+
+def test_as_many_exemplars_as_fit_are_read():
+    """Where every column has some of each reason, they are as many as in a genuine snapshot of 512 KB."""
+    features = [boolean(f"feature {number}", 1, 1) for number in range(1_300)]
+    for feature in features:
+        feature.exemplars = merged_exemplars(
+            Exemplar(reason, 1 + time, 1, time) for reason in ExemplarReason for time in range(2)
+        )
+    payload = codec.encode(snapshot_of(*features))
+
+    decoded = codec.decode(payload)
+
+    assert len(payload) > codec.SPLIT_BYTES
+    assert sum(len(feature.exemplars) for feature in decoded.features) == 15_600
+
+
+def test_exemplars_of_unknown_reasons_are_skipped():
+    """A newer writer may know more of them, and its snapshot counts as any."""
+    message = message_of(a_bit_of_everything())
+    message.features[AGE].exemplars[0].reason = 99
+
+    assert codec.decode(message.SerializeToString()).features[AGE].exemplars == EXEMPLARS[1:]
+
+
+def test_vectors_too_large_for_floats_are_sent_as_the_largest():
+    """As with moments: what overflowed is finite on the wire, and consistent."""
+    huge = np.array([[1e200, 1.0, -1e200], [-1e200, 2.0, 1e190], [1e20, 3.0, 0.0]])
+
+    with np.errstate(all="raise"):
+        decoded = codec.decode(codec.encode(snapshot_of(vector("huge", huge))))
+
+    content = decoded.features[0].content
+    assert content.count == 3
+    assert np.isfinite(content.total).all()
+    assert np.isfinite(content.products).all()
 
 
 def test_many_letters_that_look_like_tags_are_no_reason_to_refuse():
