@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from otel_ml.recording.column_set import ColumnSet
-from otel_ml.recording.columns import RowBatch, batch_of, looks_like_column
+from otel_ml.recording.columns import RowBatch, are_rows, batch_of, is_row
+from otel_ml.recording.exemplars import ExemplarFinder, attach
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import RECORD, SHORT
 from otel_ml.recording.outputs import length_of, output_batches
@@ -62,18 +63,33 @@ class ModelAccumulator:
 
     Args:
         max_features: Columns that are summarised per role.
+        admits: Whether a column of the input may be summarised at all; None admits all.
+        finds_exemplars: Look for requests that brought values worth a look.
     """
 
-    def __init__(self, key: ModelKey, *, baseline: Baseline | None = None, max_features: int = 1_000) -> None:
+    def __init__(
+        self,
+        key: ModelKey,
+        *,
+        baseline: Baseline | None = None,
+        max_features: int = 1_000,
+        admits: Callable[[str], bool] | None = None,
+        finds_exemplars: bool = True,
+    ) -> None:
         self.key = key
         self.calls: dict[CallKind, Calls] = {}
+        self.classes: tuple[str, ...] = ()
+        """What the model chooses from, as far as it can tell."""
         self._baseline = baseline
         self._rows = 0
         self._let_go: dict[str, int] = {}
-        self._features = ColumnSet(FeatureRole.FEATURE, baseline=baseline, max_columns=max_features)
+        self._finder = ExemplarFinder() if finds_exemplars else None
+        self._features = ColumnSet(
+            FeatureRole.FEATURE, baseline=baseline, max_columns=max_features, admits=admits, finder=self._finder
+        )
         self._predictions = ColumnSet(FeatureRole.PREDICTION, baseline=baseline, max_columns=max_features)
         self._scores = ColumnSet(FeatureRole.SCORE, baseline=baseline, max_columns=max_features)
-        self._names: dict[tuple[tuple[str, ...] | None, int], tuple[str, ...]] = {}
+        self._names: dict[tuple[tuple[str, ...] | None, str, int], tuple[str, ...]] = {}
 
     @property
     def columns(self) -> int:
@@ -87,13 +103,13 @@ class ModelAccumulator:
 
     def steps(self, inferences: Sequence[Any]) -> Iterator[None]:
         """The same in steps of about 0.25 ms, so that who has the GIL can give it to a request in between."""
+        self._features.timestamp_s = inferences[0][9] / 1e9 if len(inferences[0]) > 9 else 0.0
         sizes: list[int | None] = [None] * len(inferences)
         features = [inference[2] for inference in inferences]
-        if set(map(type, features)) == {dict} and _is_row(features[0]):
+        if set(map(type, features)) == {dict} and are_rows(features):
             sizes = [1] * len(features)
             self._rows += len(features)
-            for row_piece in RowBatch(features).pieces():
-                yield from self._take(self._features, row_piece)
+            yield from self._feature_steps(RowBatch(features), inferences, sizes)
         else:
             for start, stop, batch in self._batches(inferences):
                 if batch is None:
@@ -103,8 +119,7 @@ class ModelAccumulator:
                     sizes[start] = len(batch)
                 else:
                     sizes[start:stop] = [length_of(inference[2]) for inference in inferences[start:stop]]
-                for piece in batch.pieces():
-                    yield from self._take(self._features, piece)
+                yield from self._feature_steps(batch, inferences[start:stop], sizes[start:stop])
         yield from self._output_steps(inferences, sizes, 3, self._predictions)
         yield from self._output_steps(inferences, sizes, 4, self._scores)
         self._count_calls(inferences, sizes)
@@ -127,6 +142,8 @@ class ModelAccumulator:
             if columns_of_role.overflow_rows:
                 self._let(MAX_FEATURES, columns_of_role.overflow_rows)
                 columns_of_role.overflow_rows = 0
+        if self._finder is not None:
+            attach(columns, self._finder.drain())
         drained = Drained(self._rows, columns, self._let_go)
         self._rows, self._let_go = 0, {}
         return drained
@@ -135,6 +152,17 @@ class ModelAccumulator:
         """Durations and sizes since the last time."""
         calls, self.calls = self.calls, {}
         return calls
+
+    def _feature_steps(self, batch: Batch, calls: Sequence[Any], sizes: Sequence[int | None]) -> Iterator[None]:
+        finder = self._finder
+        if finder is not None:
+            finder.begin(calls, [size or 0 for size in sizes])
+        for piece in batch.pieces():
+            yield from self._take(self._features, piece)
+            if finder is not None:
+                finder.advance(len(piece))
+        if finder is not None:
+            finder.end()
 
     def _take(self, columns: ColumnSet, piece: Batch) -> Iterator[None]:
         try:
@@ -169,7 +197,9 @@ class ModelAccumulator:
 
     def _batch(self, run: Sequence[Any]) -> Batch:
         if len(run) == 1:
-            return batch_of(run[0][2], self.names_for(run[0][0]))
+            info, operation, features = run[0][:3]
+            # Names that came with `record()` are the user's word; those of a model only help out.
+            return batch_of(features, self.names_for(info), info.feature_names if operation == RECORD else None)
         values = [inference[2] for inference in run]
         if type(values[0]) is dict:
             return RowBatch(values)
@@ -179,10 +209,10 @@ class ModelAccumulator:
         """What gives columns without names their names, by their number."""
 
         def names(width: int) -> tuple[str, ...]:
-            key = (info.feature_names, width)
+            key = (info.feature_names, info.column_prefix, width)
             found = self._names.get(key)
             if found is None:
-                found = self._choose_names(info.feature_names, width)
+                found = self._choose_names(info, width)
                 if len(self._names) > 1_000:
                     self._names.clear()
                 self._names[key] = found
@@ -190,7 +220,8 @@ class ModelAccumulator:
 
         return names
 
-    def _choose_names(self, given: tuple[str, ...] | None, width: int) -> tuple[str, ...]:
+    def _choose_names(self, info: ModelInfo, width: int) -> tuple[str, ...]:
+        given = info.feature_names
         if given is not None and len(given) == width:
             return tuple(map(str, given))
         if self._baseline is not None:
@@ -198,7 +229,7 @@ class ModelAccumulator:
             known = tuple(key.name for key in self._baseline.features if key.role is FeatureRole.FEATURE)
             if len(known) == width:
                 return known
-        return tuple(f"f{index}" for index in range(width))
+        return tuple(f"{info.column_prefix}{index}" for index in range(width))
 
     def _output_steps(
         self, inferences: Sequence[Any], sizes: Sequence[int | None], field_index: int, columns: ColumnSet
@@ -211,6 +242,8 @@ class ModelAccumulator:
             return
         if columns.role is FeatureRole.PREDICTION and batches:
             info = inferences[0][0]
+            if info.classes is not None and len(info.classes) != len(self.classes):
+                self.classes = tuple(map(str, info.classes))
             columns.kind = info.output_kind or (FeatureKind.CATEGORICAL if info.classes is not None else None)
         for batch in batches:
             for piece in batch.pieces():
@@ -236,18 +269,14 @@ class ModelAccumulator:
         return calls
 
 
-def _is_row(features: dict[Any, Any]) -> bool:
-    return not looks_like_column(next(iter(features.values()), None))
-
-
 def _run_end(inferences: Sequence[Any], start: int) -> int:
     """Where the run of inferences ends whose features can be read as one."""
     info, _, features = inferences[start][:3]
     stop = start + 1
     if type(features) is dict:
-        if not _is_row(features):
+        if not is_row(features):
             return stop
-        while stop < len(inferences) and type(inferences[stop][2]) is dict and _is_row(inferences[stop][2]):
+        while stop < len(inferences) and type(inferences[stop][2]) is dict and is_row(inferences[stop][2]):
             stop += 1
     elif isinstance(features, np.ndarray) and features.ndim == 2 and features.dtype.names is None:
         while stop < len(inferences):

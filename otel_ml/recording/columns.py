@@ -1,251 +1,167 @@
-"""From whatever a model was given to one of three shapes: rows, a matrix, or columns.
+"""From whatever a model was given to one of a few shapes: rows, a matrix, columns, or sparse rows.
 
 Containers are recognised by what they look like, never by importing their library: recording must not load pandas
-into a process that does without.
+into a process that does without. How each family is read stands in `inputs`, one file a family.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from otel_ml.recording.inputs.arrays import read_array
+from otel_ml.recording.inputs.arrow_tables import exported, read_arrow, read_arrow_array
+from otel_ml.recording.inputs.batches import (
+    Batch,
+    ColumnBatch,
+    MatrixBatch,
+    Names,
+    Naming,
+    RowBatch,
+    RowsOnly,
+    SparseBatch,
+    UnreadableInputError,
+)
+from otel_ml.recording.inputs.feeds import is_feed, read_feed
+from otel_ml.recording.inputs.model_containers import read_model_container, source_of
+from otel_ml.recording.inputs.pandas_frames import read_pandas
+from otel_ml.recording.inputs.polars_frames import read_polars, read_polars_series
+from otel_ml.recording.inputs.rows import SCALARS, as_row, looks_like_column, read_mapping, read_sequence
+from otel_ml.recording.inputs.served_requests import is_envelope, is_tensor_request, opened, read_tensor_request
+from otel_ml.recording.inputs.sparse import is_sparse, read_sparse
+from otel_ml.recording.inputs.tensors import array_of, is_tensor, rows_in
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-Names: TypeAlias = "tuple[str, ...]"
-
-_SMALL_FRAME = 16
-"""Up to so many rows a frame is read as rows of objects: one call instead of one per column (41 against 200 µs)."""
-_SCALARS = (str, bytes, int, float, bool, type(None))
-_VALUES_A_STEP = 16_384
-"""Values of a matrix that are summarised in one go: 0.25 ms at 15 ns a value."""
-_OBJECTS_A_STEP = 4_096
-
-
-class UnreadableInputError(Exception):
-    """A container that none of the readers knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowBatch:
-    """Rows as mappings from column to value."""
-
-    rows: Sequence[Mapping[Any, Any]]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def pieces(self) -> Iterator[RowBatch]:
-        """The same in pieces that are quickly summarised."""
-        width = max(1, len(self.rows[0])) if self.rows else 1
-        step = max(1, _OBJECTS_A_STEP // width)
-        for start in range(0, len(self.rows), step):
-            yield RowBatch(self.rows[start : start + step])
+__all__ = [
+    "Batch",
+    "ColumnBatch",
+    "MatrixBatch",
+    "Names",
+    "RowBatch",
+    "RowsOnly",
+    "SparseBatch",
+    "UnreadableInputError",
+    "are_rows",
+    "batch_of",
+    "is_row",
+    "looks_like_column",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixBatch:
-    """Numbers or truth values, shape (rows, columns)."""
-
-    names: Names
-    values: np.ndarray[Any, Any]
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def pieces(self) -> Iterator[MatrixBatch]:
-        """The same in pieces that are quickly summarised."""
-        step = max(1, _VALUES_A_STEP // max(1, len(self.names)))
-        for start in range(0, len(self.values), step):
-            yield MatrixBatch(self.names, self.values[start : start + step])
+_NO_COLUMN: Final = frozenset((float, int, bool))
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnBatch:
-    """Columns of one length, each an array or a list."""
-
-    columns: Mapping[str, Any]
-    length: int
-
-    def __len__(self) -> int:
-        return self.length
-
-    def pieces(self) -> Iterator[ColumnBatch]:
-        """The same in pieces that are quickly summarised."""
-        step = max(1, _OBJECTS_A_STEP // max(1, len(self.columns)))
-        for start in range(0, self.length, step):
-            yield ColumnBatch(
-                {name: column[start : start + step] for name, column in self.columns.items()},
-                min(step, self.length - start),
-            )
-
-
-Batch: TypeAlias = "RowBatch | MatrixBatch | ColumnBatch"
-
-
-def batch_of(container: Any, names: Callable[[int], Names]) -> Batch:
+def batch_of(container: Any, names: Callable[[int], Names], explicit: Names | None = None) -> Batch:
     """`container` as a batch.
 
     Args:
         container: Input or output of a model.
         names: Gives names for a width, for containers that have none of their own.
+        explicit: Names that win over the container's own.
 
     Raises:
         UnreadableInputError: Nothing here can read it.
     """
-    kind = type(container)
-    if kind is dict:
-        return _from_mapping(container)
+    return _read(container, Naming(names, explicit))
+
+
+def are_rows(features: Sequence[Mapping[Any, Any]]) -> bool:
+    """Whether all of some dicts are rows; see `is_row`."""
+    # One that holds a number or a truth value can be nothing else, and 50 ns each tell.
+    try:
+        first = map(itemgetter(next(iter(features[0]))), features)
+        if _NO_COLUMN.issuperset(map(type, first)):
+            return True
+    except (KeyError, StopIteration):  # the others have no such column, or the first has none
+        pass
+    return all(map(is_row, features))
+
+
+def is_row(features: Mapping[Any, Any]) -> bool:
+    """Whether a dict is one row, rather than columns, a feed, or the body of a request around any of these."""
+    # Asked for each row, so by its first value: that is a scalar in nearly all, and a number in nothing else.
+    kind: type | None = None
+    first: Any = None
+    for first in features.values():
+        kind = type(first)
+        break
+    if kind in _NO_COLUMN or kind is None:
+        return True
+    if kind is str:
+        return not is_envelope(features)
+    return not looks_like_column(first) and not is_envelope(features) and not is_feed(features)
+
+
+def _read(container: Any, naming: Naming) -> Batch:
+    if isinstance(container, dict) and not is_sparse(container):  # one of scipy's formats is a dict
+        return _read_dict(container, naming)
     if isinstance(container, np.ndarray):
-        return _from_array(container, names)
+        return read_array(container, naming)
     if isinstance(container, (list, tuple)) and not hasattr(container, "_fields"):
-        return _from_sequence(container, names)
+        return read_sequence(container, naming)
+    if isinstance(container, (*SCALARS, np.generic)):
+        return RowBatch([{naming.positional(1)[0]: container}])
+    if isinstance(container, (RowsOnly, ColumnBatch)):  # read already, by who knows what its columns mean
+        return container
+    return _read_by_library(container, naming)
+
+
+def _read_by_library(container: Any, naming: Naming) -> Batch:
+    kind = type(container)
     library = kind.__module__.partition(".")[0]
     if library == "pandas":
-        return _from_pandas(container, names)
-    if library == "polars" and hasattr(container, "get_columns"):
-        return _from_polars(container)
-    if library == "pyarrow" and hasattr(container, "column_names"):
-        return _from_arrow(container)
-    if library == "pyarrow" and hasattr(container, "to_pylist"):
-        return _from_sequence(container.to_pylist(), names)
-    if library == "polars" and hasattr(container, "to_list"):
-        return _from_sequence(container.to_list(), names)
-    if hasattr(container, "tocsr") and hasattr(container, "toarray"):
-        return _from_array(container.toarray(), names)
-    if isinstance(container, (*_SCALARS, np.generic)):
-        return RowBatch([{names(1)[0]: container}])
-    if (row := _as_row(container)) is not None:
-        return _from_mapping(row)
-    if hasattr(container, "__array__"):
-        return _from_array(np.asarray(container), names)
-    raise UnreadableInputError(f"{kind.__module__}.{kind.__qualname__}")
+        return read_pandas(container, naming)
+    if library == "polars":
+        if hasattr(kind, "get_columns"):
+            return read_polars(container, naming)
+        if hasattr(kind, "to_list"):
+            return read_polars_series(container, naming)
+        raise _unreadable(container)
+    if library == "pyarrow" and hasattr(kind, "schema") and hasattr(kind, "num_rows"):
+        return read_arrow(container, naming)
+    if library == "pyarrow" and hasattr(kind, "to_pylist"):
+        return read_arrow_array(container, naming)
+    if library == "narwhals" and hasattr(kind, "to_native"):
+        return _read(container.to_native(), naming)
+    if is_sparse(container):
+        return read_sparse(container, naming.positional)
+    if is_tensor(container):
+        array = array_of(container)
+        return RowsOnly(rows_in(container)) if array is None else read_array(array, naming)
+    return _read_by_looks(container, naming)
 
 
-def looks_like_column(value: Any) -> bool:
-    """Whether a dict that holds this may be a dict of columns, rather than a row."""
-    # Asked of the class: an instance may answer to any name, or fail.
-    return isinstance(value, (list, tuple, np.ndarray)) or hasattr(type(value), "to_numpy")
+def _read_by_looks(container: Any, naming: Naming) -> Batch:
+    if is_tensor_request(container):
+        return read_feed(read_tensor_request(container), naming)
+    if (source := source_of(container)) is not None:
+        return _read(source, naming)
+    if (batch := read_model_container(container, naming)) is not None:
+        return batch
+    if (exchanged := exported(container)) is not None:
+        return _read_by_library(exchanged, naming)
+    if (row := as_row(container)) is not None:
+        if set(row) == {"root"}:  # a pydantic model that is but a list or a dict
+            return _read(row["root"], naming)
+        return _read_dict(row, naming)
+    if hasattr(type(container), "__array__"):
+        return read_array(np.asarray(container), naming)
+    raise _unreadable(container)
 
 
-def _from_mapping(mapping: Mapping[Any, Any]) -> Batch:
-    """One row, or columns when every value is a list or array of one length."""
-    first = next(iter(mapping.values()), None)
-    if looks_like_column(first):
-        lengths = {len(value) if looks_like_column(value) else 0 for value in mapping.values()}
-        if len(lengths) == 1 and (length := lengths.pop()):
-            return ColumnBatch({str(name): _plain(value) for name, value in mapping.items()}, length)
-    return RowBatch([mapping])
+def _read_dict(mapping: Mapping[Any, Any], naming: Naming) -> Batch:
+    if is_envelope(mapping):
+        inner = opened(mapping)
+        if isinstance(inner, dict):
+            return read_feed(inner, naming) if is_feed(inner) else read_mapping(inner)
+        return read_sequence(inner, naming)
+    return read_feed(mapping, naming) if is_feed(mapping) else read_mapping(mapping)
 
 
-def _from_array(array: np.ndarray[Any, Any], names: Callable[[int], Names]) -> Batch:
-    if array.dtype.names is not None:
-        flat = array.reshape(-1)
-        return ColumnBatch({name: _plain(flat[name]) for name in array.dtype.names}, len(flat))
-    if array.ndim < 2:
-        # One row, as in a list of numbers; but n values of the only column there is, if the model says so.
-        column = array.ndim == 1 and len(array) != 1 and len(names(1)) == 1 and names(len(array)) == names(1)
-        array = array.reshape(-1, 1) if column else array.reshape(1, -1)
-    if array.ndim > 2:
-        raise UnreadableInputError(f"array of {array.ndim} dimensions")
-    labels = names(array.shape[1])
-    if array.dtype.kind in "fiub":
-        return MatrixBatch(labels, array)
-    return ColumnBatch({name: _plain(array[:, index]) for index, name in enumerate(labels)}, len(array))
-
-
-def _from_sequence(sequence: Sequence[Any], names: Callable[[int], Names]) -> Batch:
-    if not sequence:
-        return RowBatch([])
-    first = sequence[0]
-    if isinstance(first, dict):
-        return RowBatch([row if isinstance(row, dict) else {} for row in sequence])
-    if isinstance(first, np.ndarray):
-        return _from_array(np.stack(sequence), names)
-    if isinstance(first, (list, tuple)) and not hasattr(first, "_fields"):
-        labels = names(len(first))
-        return RowBatch([dict(zip(labels, row, strict=False)) for row in sequence])
-    if isinstance(first, (*_SCALARS, np.generic)):
-        return RowBatch([dict(zip(names(len(sequence)), sequence, strict=False))])
-    rows = [_as_row(item) for item in sequence]
-    if rows[0] is None:
-        return RowBatch([dict(zip(names(len(sequence)), sequence, strict=False))])
-    return RowBatch([row or {} for row in rows])
-
-
-def _from_pandas(frame: Any, names: Callable[[int], Names]) -> Batch:
-    columns = getattr(frame, "columns", None)
-    if columns is None:  # a Series is one row of a frame: its index holds the names
-        index = getattr(frame, "index", None)
-        if index is None:
-            return _from_sequence(list(frame), names)
-        return RowBatch([dict(zip(map(str, index), frame.tolist(), strict=True))])
-    labels = tuple(map(str, columns))
-    if len(frame) <= _SMALL_FRAME:
-        values = frame.to_numpy()
-        if values.dtype.kind in "fiub":
-            return MatrixBatch(labels, values)
-        return RowBatch([dict(zip(labels, row, strict=True)) for row in values.tolist()])
-    series = [column for _, column in frame.items()]
-    return ColumnBatch(dict(zip(labels, map(_pandas_column, series), strict=True)), len(frame))
-
-
-def _pandas_column(series: Any) -> Any:
-    dtype = series.dtype
-    if isinstance(dtype, np.dtype):
-        return _plain(series.to_numpy())
-    # Extension types: nullable numbers become doubles with NaN, the rest lists of Python objects.
-    kind = getattr(dtype, "kind", "O")
-    if kind in "fiu":
-        return series.to_numpy(dtype=np.float64, na_value=np.nan)
-    return series.tolist()
-
-
-def _from_polars(frame: Any) -> Batch:
-    columns = {series.name: _polars_column(series) for series in frame.get_columns()}
-    return ColumnBatch(columns, frame.height)
-
-
-def _polars_column(series: Any) -> Any:
-    return series.to_numpy() if series.dtype.is_numeric() and not series.dtype.is_decimal() else series.to_list()
-
-
-def _from_arrow(table: Any) -> Batch:
-    columns = {str(name): _arrow_column(column) for name, column in zip(table.column_names, table.columns, strict=True)}
-    return ColumnBatch(columns, table.num_rows)
-
-
-def _arrow_column(column: Any) -> Any:
-    if str(column.type) in ("double", "float") or (str(column.type).lstrip("u").startswith("int")):
-        # A chunked column has no zero-copy switch; a plain array refuses to copy unless told.
-        return column.to_numpy() if hasattr(column, "chunks") else column.to_numpy(zero_copy_only=False)
-    return column.to_pylist()
-
-
-def _as_row(item: Any) -> dict[str, Any] | None:
-    """A pydantic model, dataclass, named tuple or mapping as a dict, one level deep."""
-    if isinstance(item, dict):
-        return item
-    kind = type(item)
-    if hasattr(kind, "model_fields"):
-        return dict(item.__dict__)
-    if hasattr(kind, "__dataclass_fields__"):
-        return {name: getattr(item, name, None) for name in kind.__dataclass_fields__}
-    if hasattr(kind, "_fields") and hasattr(kind, "_asdict"):
-        named: dict[str, Any] = item._asdict()
-        return named
-    if hasattr(kind, "keys") and hasattr(kind, "__getitem__"):
-        return {key: item[key] for key in item.keys()}  # noqa: SIM118 - not every mapping iterates over its keys
-    return None
-
-
-def _plain(column: Any) -> Any:
-    """Numbers and truth values as an array, everything else as a list of Python objects."""
-    if isinstance(column, (list, tuple)):
-        return column
-    array = column if isinstance(column, np.ndarray) else np.asarray(column)
-    if array.ndim == 1 and array.dtype.kind in "fiub":
-        return array
-    return list(array) if array.ndim > 1 or array.dtype.kind in "mM" else array.tolist()
+def _unreadable(container: Any) -> UnreadableInputError:
+    kind = type(container)
+    return UnreadableInputError(f"{kind.__module__}.{kind.__qualname__}")

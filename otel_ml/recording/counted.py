@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml.recording.values import boolean_of, category_of, is_missing
+import numpy as np
+
+from otel_ml.recording.values import boolean_of, category_of, is_missing, reads_like_text
 from otel_ml.sketch.categories import NAME_LENGTH
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind
 from otel_ml.sketch.summary import BooleanSummary, CategoricalSummary, FeatureSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
+
+    from otel_ml.recording.inputs.batches import Values
 
 _FOLD_AT: Final = 1_024
 """Distinct raw values that are kept before they are read one by one and put into the bounded sketch."""
@@ -24,19 +28,25 @@ class CountedColumn:
         kind: BOOLEAN or CATEGORICAL.
     """
 
-    __slots__ = ("_content", "_counters", "_raw", "key", "kind", "source")
+    __slots__ = ("_characters", "_content", "_counters", "_raw", "is_text", "key", "kind", "source")
 
     def __init__(self, key: FeatureKey, kind: FeatureKind, source: Any) -> None:
         self.key = key
         self.kind = kind
         self.source = source
         """Key of the column in a row, which need not be a string."""
+        self.is_text = False
+        """Whether the last interval drained showed that these are no categories, but texts."""
+        self._characters = 0
         self._raw: Counter[Any] = Counter()
         self._counters = Counters()
         self._content: BooleanSummary | CategoricalSummary = self._new_content()
 
-    def update(self, values: Sequence[Any]) -> None:
+    def update(self, values: Values) -> Iterable[None]:
         """Add one value per row; anything may be among them."""
+        if isinstance(values, np.ndarray):
+            # Points in time would come out as bare integers.
+            values = list(values) if values.dtype.kind in "mM" else values.tolist()
         try:
             fresh = Counter(values)
         except Exception:  # something unhashable, or whose __hash__ fails: nothing was counted yet
@@ -59,6 +69,11 @@ class CountedColumn:
                 raw[short] += count
         if len(raw) > _FOLD_AT:
             self._fold()
+        return ()
+
+    def repeat(self, value: Any, count: int) -> None:
+        """Add the same value many times."""
+        self._raw[value] += count
 
     def missing(self, count: int) -> None:
         """Add rows that have no such column."""
@@ -68,7 +83,12 @@ class CountedColumn:
     def drain(self) -> FeatureSummary:
         """What was counted since the last time."""
         self._fold()
-        summary = FeatureSummary(self.key, self._content, self._counters)
+        content = self._content
+        if isinstance(content, CategoricalSummary) and not content.categories.is_exact:
+            mean_length = self._characters / content.categories.count
+            self.is_text = reads_like_text(content.cardinality.estimate(), mean_length)
+        self._characters = 0
+        summary = FeatureSummary(self.key, content, self._counters)
         self._content, self._counters = self._new_content(), Counters()
         return summary
 
@@ -94,6 +114,7 @@ class CountedColumn:
                 counters.mismatched += count
             else:
                 names[name] += count
+                self._characters += len(name) * count
         if isinstance(content, CategoricalSummary) and names:
             content.categories.update(names)
             content.cardinality.update(names)

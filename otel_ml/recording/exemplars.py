@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from otel_ml.recording.inference import row_id
+from otel_ml.recording.values import category_of
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason, merged_exemplars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from otel_ml.sketch.feature import FeatureKey
     from otel_ml.sketch.sketch import CountArray, FloatArray
@@ -85,13 +86,27 @@ class ExemplarFinder:
                 self._note(keys[index], ExemplarReason.MISMATCHED if odd else ExemplarReason.MISSING, int(absent[0]))
                 known.absent[index] = True
 
-    def row(self, key: FeatureKey, reason: ExemplarReason, index: int) -> None:
-        """Keep the row at `index` of what is shown now: found by a column that knows its values better."""
-        if self._calls and len([1 for kept in self._found.get(key, ()) if kept.reason is reason]) == 0:
-            self._note(key, reason, index)
+    def objects(self, key: FeatureKey, values: Sequence[Any], named: Collection[str] | None) -> None:
+        """Look at a column of other values: the first that is missing, and the first category nobody knows.
 
-    def has(self, key: FeatureKey, reason: ExemplarReason) -> bool:
-        """Whether there is a row for that reason already."""
+        Args:
+            named: Categories of the baseline; None where it has none.
+        """
+        if not self._calls:
+            return
+        if not self._has(key, ExemplarReason.MISSING):
+            absent = next((index for index, value in enumerate(values) if value is None), None)
+            if absent is not None:
+                self._note(key, ExemplarReason.MISSING, absent)
+        if named is not None and not self._has(key, ExemplarReason.UNSEEN):
+            unseen = (
+                index for index, value in enumerate(values) if value is not None and category_of(value) not in named
+            )
+            index = next(unseen, None)
+            if index is not None:
+                self._note(key, ExemplarReason.UNSEEN, index)
+
+    def _has(self, key: FeatureKey, reason: ExemplarReason) -> bool:
         return any(exemplar.reason is reason for exemplar in self._found.get(key, ()))
 
     def drain(self) -> dict[FeatureKey, list[Exemplar]]:
@@ -124,11 +139,11 @@ class _Extremes(NamedTuple):
         return cls(np.full(columns, -np.inf), np.full(columns, np.inf), np.zeros(columns, bool))
 
 
-def attached(summaries: Iterable[Any], found: dict[FeatureKey, list[Exemplar]]) -> None:
-    """Give each summary the exemplars of its column."""
+def attach(columns: Iterable[Any], found: dict[FeatureKey, list[Exemplar]]) -> None:
+    """Give the summary of each drained column the exemplars of its column."""
     if found:
-        for summary in summaries:
-            summary.exemplars = found.get(summary.key, [])
+        for column in columns:
+            column.summary.exemplars = found.get(column.summary.key, [])
 
 
 def _can_be_found(call: Any) -> bool:

@@ -26,11 +26,25 @@ class ModelInfo:
         feature_names: Names of positional columns, where the model knows them; columns of the input win.
         output_kind: How predictions are to be read; None lets the first batch decide.
         classes: What a classifier chooses from, in the order of its scores' columns.
+        attributes: Further attributes of every span of the model, such as the run that trained it.
+        column_prefix: What positional columns that nobody has a name for are called, before their number.
         active: Calls that are running now. Whoever wraps the call adds one before and takes it away after: one
             bytecode-level `+=` that no other thread can interrupt under the GIL.
     """
 
-    __slots__ = ("__weakref__", "active", "classes", "feature_names", "key", "output_kind", "system")
+    __slots__ = (
+        "__weakref__",
+        "active",
+        "attributes",
+        "classes",
+        "column_prefix",
+        "feature_names",
+        "key",
+        "output_kind",
+        "system",
+    )
+
+    DEFAULT_PREFIX: Final = "f"
 
     def __init__(
         self,
@@ -40,12 +54,15 @@ class ModelInfo:
         feature_names: tuple[str, ...] | None = None,
         output_kind: FeatureKind | None = None,
         classes: tuple[Any, ...] | None = None,
+        attributes: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self.key = key
         self.system = system
         self.feature_names = feature_names
         self.output_kind = output_kind
         self.classes = classes
+        self.attributes = attributes
+        self.column_prefix = self.DEFAULT_PREFIX
         self.active = 0
 
     def __repr__(self) -> str:

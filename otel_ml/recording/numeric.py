@@ -7,7 +7,7 @@ import struct
 from array import array
 from itertools import starmap
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,13 +15,17 @@ from otel_ml.recording.values import number_of
 from otel_ml.sketch.block import NumericBlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from otel_ml.recording.columns import MatrixBatch
+    from otel_ml.recording.inputs.batches import MatrixBatch
     from otel_ml.sketch.bins import BinLayout
     from otel_ml.sketch.block import NumericColumn
     from otel_ml.sketch.feature import FeatureKey
     from otel_ml.sketch.sketch import CountArray, FloatArray
+
+
+Observer: TypeAlias = "Callable[[tuple[FeatureKey, ...], np.ndarray[Any, Any], CountArray | None], None]"
+IndexArray: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.intp]]"
 
 
 class NumericGroup:
@@ -33,13 +37,17 @@ class NumericGroup:
         layouts: Bins cut from the baseline, where there is one.
     """
 
-    __slots__ = ("_block", "_indexes", "_pack", "_read", "keys", "met_odd_rows", "sources")
+    __slots__ = ("_block", "_indexes", "_pack", "_read", "keys", "labels", "met_odd_rows", "observe", "sources")
 
     def __init__(self, keys: Sequence[FeatureKey], sources: Sequence[Any], layouts: Sequence[BinLayout | None]) -> None:
         self.keys = tuple(keys)
         self.sources = tuple(sources)
+        self.labels = tuple(map(str, sources))
+        """What the columns are called in matrices and frames: their names, but not cut short."""
         self.met_odd_rows = False
         """Whether the last rows had values that are no numbers, or lacked some."""
+        self.observe: Observer | None = None
+        """Is shown all rows that come, before they are taken."""
         self._block = NumericBlock(self.keys, layouts)
         self._pack = struct.Struct(f"{len(self.keys)}d").pack
         if len(self.sources) == 1:
@@ -47,7 +55,7 @@ class NumericGroup:
             self._read: Any = lambda row: (only(row),)
         else:
             self._read = itemgetter(*self.sources)
-        self._indexes: tuple[tuple[str, ...], list[int | None] | None] | None = None
+        self._indexes: tuple[tuple[str, ...], IndexArray | None] | None = None
 
     def take_rows(self, rows: Sequence[Mapping[Any, Any]]) -> Iterator[None]:
         """Add rows: 190 ns each for 14 columns while every value is a number, by value for the rows where not."""
@@ -66,23 +74,36 @@ class NumericGroup:
         """Add a matrix; columns of ours that it lacks are missing."""
         indexes = self._indexes_in(batch.names)
         if indexes is None:
-            matrix = batch.values
-        else:
-            matrix = np.full((len(batch.values), len(self.keys)), np.nan)
-            for column, index in enumerate(indexes):
-                if index is not None:
-                    matrix[:, column] = batch.values[:, index]
+            return self._take(batch.values)
+        present = indexes >= 0
+        if present.all():
+            return self._take(batch.values.take(indexes, axis=1))
+        matrix = np.full((len(batch.values), len(self.keys)), np.nan)
+        with np.errstate(over="ignore"):
+            matrix[:, present] = batch.values.take(indexes[present], axis=1)
         return self._take(matrix)
 
     def take_columns(self, columns: Mapping[str, Any], rows: int) -> Iterator[None]:
         """Add columns of `rows` values each; those of ours that are absent are missing."""
         matrix = np.full((rows, len(self.keys)), np.nan)
         mismatched = np.zeros(len(self.keys), np.int64)
-        for index, key in enumerate(self.keys):
-            column = columns.get(key.name)
+        for index, label in enumerate(self.labels):
+            column = columns.get(label)
             if column is not None:
                 mismatched[index] = _fill(matrix[:, index], column)
         return self._take(matrix, mismatched)
+
+    def take_sparse(self, column: int, values: FloatArray) -> None:
+        """Add some values of one column; `repeat` gives the rest of the rows theirs, and `add_rows` counts them."""
+        self._block.add_values(column, values)
+
+    def repeat(self, column: int, value: float, count: int) -> None:
+        """Add the same value many times to one column; NaN stands for missing."""
+        self._block.add_repeated(column, value, count)
+
+    def add_rows(self, count: int) -> None:
+        """Count rows whose values came column by column."""
+        self._block.add_rows(count)
 
     def settle(self) -> Iterator[None]:
         """Work off what the block has only buffered yet, as before a drain."""
@@ -96,6 +117,8 @@ class NumericGroup:
 
     def _take(self, matrix: FloatArray, mismatched: CountArray | None = None) -> Iterator[None]:
         """Hand rows to the block; a step every 0.25 ms of its work, none while it only copies."""
+        if self.observe is not None:
+            self.observe(self.keys, matrix, mismatched)
         taken = self._block.fill(matrix, mismatched)
         while True:
             while self._block.step():
@@ -105,12 +128,10 @@ class NumericGroup:
             yield
             taken += self._block.fill(matrix[taken:])
 
-    def _indexes_in(self, names: tuple[str, ...]) -> list[int | None] | None:
-        """Where our columns stand in a matrix of these columns; None when they are the same."""
+    def _indexes_in(self, names: tuple[str, ...]) -> IndexArray | None:
+        """Where our columns stand in a matrix of these columns, -1 where not at all; None when they are the same."""
         if self._indexes is None or self._indexes[0] is not names:
-            mine = tuple(key.name for key in self.keys)
-            positions = {name: index for index, name in enumerate(names)}
-            self._indexes = (names, None if mine == names else [positions.get(name) for name in mine])
+            self._indexes = (names, None if self.labels == names else positions(self.labels, names))
         return self._indexes[1]
 
     def _odd_rows(self, rows: Sequence[Mapping[Any, Any]]) -> tuple[FloatArray, CountArray]:
@@ -133,9 +154,15 @@ class NumericGroup:
             target[index] = number
 
 
+def positions(mine: Sequence[str], names: Sequence[str]) -> IndexArray:
+    """Where each of `mine` stands among `names`; -1 where not at all."""
+    known = {name: index for index, name in enumerate(names)}
+    return np.array([known.get(name, -1) for name in mine], np.intp)
+
+
 def _fill(target: FloatArray, column: Any) -> int:
     """Write a column of numbers into `target`; returns how many values were of another kind."""
-    if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
+    if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "fiub":
         target[:] = column
         return 0
     try:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from otel_ml.recording.columns import ColumnBatch, MatrixBatch, RowBatch, batch_of
+from otel_ml.recording.columns import ColumnBatch, MatrixBatch, RowBatch, RowsOnly, batch_of
+from otel_ml.recording.inputs.arrays import plain
+from otel_ml.recording.inputs.column import read_column
+from otel_ml.recording.inputs.tensors import array_of, is_tensor, rows_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,10 +61,18 @@ def output_batches(inferences: Sequence[Any], sizes: Sequence[int | None], field
 
 def length_of(container: Any) -> int:
     """Rows of a container, as far as its outside tells."""
-    shape = getattr(container, "shape", None)
-    if shape:
-        return int(shape[0])
-    return len(container) if isinstance(container, (list, tuple)) else 1
+    try:
+        shape = getattr(container, "shape", None)
+        if shape:
+            return int(shape[0])
+        if isinstance(container, (list, tuple, RowsOnly)):
+            return len(container)
+        for count in ("num_row", "num_data"):
+            if hasattr(type(container), count):
+                return int(getattr(container, count)())
+    except Exception:  # of the user's own class
+        return 1
+    return 1
 
 
 def _together(values: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any] | None:
@@ -92,11 +103,15 @@ def _one(value: Any, info: ModelInfo, size: int | None, field: int) -> Batch:
             if size == 1 and len(value) > 1:  # several outputs of one row
                 return RowBatch([{str(index): output for index, output in enumerate(value)}])
             return ColumnBatch({name: list(value)}, len(value))
+    if is_tensor(value):
+        array = array_of(value)
+        return RowsOnly(rows_in(value)) if array is None else _from_array(array, info, field)
     library = type(value).__module__.partition(".")[0]
-    if library in ("pandas", "polars", "pyarrow") and not hasattr(value, "columns"):
-        column = value.to_numpy() if library != "pyarrow" else value.to_numpy(zero_copy_only=False)
-        return _from_array(np.asarray(column), info, field)
-    if hasattr(value, "detach") or (hasattr(value, "__array__") and library not in ("pandas", "polars", "pyarrow")):
+    if library in ("pandas", "polars", "pyarrow"):
+        if not hasattr(type(value), "columns"):
+            column, kind = read_column(value)
+            return ColumnBatch({name: column}, len(value), {} if kind is None else {name: kind})
+    elif hasattr(type(value), "__array__"):
         return _from_array(np.asarray(value), info, field)
     return batch_of(value, lambda width: (name,) if width == 1 else tuple(map(str, range(width))))
 
@@ -110,8 +125,7 @@ def _from_array(array: np.ndarray[Any, Any], info: ModelInfo | None, field: int)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim == 1:
-        numbers = array.dtype.kind in "fiub"
-        return ColumnBatch({name: array if numbers else array.tolist()}, len(array))
+        return ColumnBatch({name: plain(array)}, len(array))
     if array.ndim > 2:
         array = array.reshape(len(array), -1)
     classes = info.classes if info is not None and field == 4 else None
@@ -123,7 +137,7 @@ def _from_array(array: np.ndarray[Any, Any], info: ModelInfo | None, field: int)
         names = tuple(map(str, range(array.shape[1])))
     if array.dtype.kind in "fiub":
         return MatrixBatch(names, array)
-    return ColumnBatch({label: array[:, index].tolist() for index, label in enumerate(names)}, len(array))
+    return ColumnBatch({label: plain(array[:, index]) for index, label in enumerate(names)}, len(array))
 
 
 def _width(batch: Batch) -> int:

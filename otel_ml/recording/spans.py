@@ -27,6 +27,7 @@ class OpenSpan(NamedTuple):
     token: Any
 
 
+_runtime_context: Any = getattr(context, "_RUNTIME_CONTEXT", context)
 _NAMED_PROVIDER = "OTEL_PYTHON_TRACER_PROVIDER" in os.environ
 """Then the first who asks for the provider has it loaded."""
 
@@ -55,6 +56,8 @@ def start(
             attributes[semconv.SYSTEM_NAME] = model.system
         if rows is not None:
             attributes[semconv.BATCH_SIZE] = rows
+        if model.attributes:
+            attributes.update(model.attributes)
         span = tracer.start_span(
             f"{operation} {model.key.name}",
             kind=trace.SpanKind.INTERNAL,
@@ -94,9 +97,19 @@ def end(open_span: OpenSpan | None, error: BaseException | None = None, predicti
         elif type(prediction_id) is str:
             span.set_attribute(semconv.PREDICTION_ID, prediction_id)
         span.end()
-        context.detach(open_span.token)
+        _detach(open_span.token)
     except Exception as failure:
         failed("ending a span", failure)
+
+
+def drop(open_span: OpenSpan | None) -> None:
+    """Have it that the span of `start` never was: it is not current any more, and nobody is told of it."""
+    if open_span is None:
+        return
+    try:
+        _detach(open_span.token)
+    except Exception as failure:
+        failed("dropping a span", failure)
 
 
 def context_of(open_span: OpenSpan | None) -> trace.SpanContext | None:
@@ -110,6 +123,15 @@ def error_type_of(error: BaseException) -> str:
     """The qualified name of an exception's class, as `error.type` wants it."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _detach(token: Any) -> None:
+    try:
+        _runtime_context.detach(token)
+    except ValueError:
+        # A stream that ends in another context than it began in, such as one that is thrown away: that one never held
+        # our span. The API's own `detach` would log an error for it.
+        return
 
 
 def _current_tracer() -> trace.Tracer | None:

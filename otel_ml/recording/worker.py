@@ -93,7 +93,11 @@ class Worker:
         self._flushes: list[threading.Event] = []
         self._burst_began = 0.0
         self._interval_ns = settings.export_interval_ms * 1_000_000
-        self._slots = Slots(interval_ns=self._interval_ns, max_features=settings.max_features)
+        self._slots = Slots(
+            interval_ns=self._interval_ns,
+            max_features=settings.max_features,
+            admits=self._privacy.admits if settings.features or settings.exclude_features else None,
+        )
         self._interval_start = time.time_ns() // self._interval_ns * self._interval_ns
         self._since = self._interval_start
         self._thread = threading.Thread(target=self._run, name="otel-ml-recording", daemon=True)

@@ -1,5 +1,7 @@
 """What one value means, and the kind of a column."""
 
+from datetime import datetime
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,14 @@ from otel_ml.sketch.feature import FeatureKind
         ([None, float("nan")], None),
         ([], None),
         ([[1], [2]], FeatureKind.OPAQUE),
-        (["long " * 50], FeatureKind.OPAQUE),
+        ([[1, 2], [2.0, 3.0]], FeatureKind.EMBEDDING),
+        ([np.zeros(3)], FeatureKind.EMBEDDING),
+        (["x" * 129], FeatureKind.TEXT),
+        (["one two three four five six seven eight nine ten eleven twelve"], FeatureKind.CATEGORICAL),
+        (["one two three four five six seven eight nine ten eleven twelve thirteen"], FeatureKind.TEXT),
+        ([datetime(2026, 1, 1), None], FeatureKind.DATETIME),  # noqa: DTZ001 - a naive one, as it comes
+        ([np.datetime64("2026-01-01"), np.datetime64("NaT")], FeatureKind.DATETIME),
+        ([{"a": 1}], FeatureKind.OPAQUE),
         ([np.array(1.0), np.array(2.0)], FeatureKind.NUMERIC),
         ([None] * 500 + [1.0], FeatureKind.NUMERIC),
     ],
