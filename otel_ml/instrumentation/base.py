@@ -21,9 +21,11 @@ class MLInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # Any, as mypy se
 
     Attributes:
         requires: Distributions and versions, as in pyproject.toml: ("scikit-learn >= 1.5",).
+        requires_any: One of these beside them, where a framework comes in several distributions.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
+    requires_any: ClassVar[tuple[str, ...]] = ()
     active: ClassVar[bool] = False
     """Whether patches are in place, or waiting for their module to be imported; hooks that remain look here."""
     _ledger: Ledger | None = None
@@ -33,14 +35,21 @@ class MLInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # Any, as mypy se
         """What to replace in which module; nothing of the framework may be imported to tell."""
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """The framework and its versions."""
-        return self.requires
+        """The framework and its versions; of several distributions of it the installed ones."""
+        installed = [one for one in self.requires_any if get_dependency_conflicts((one,)) is None]
+        return (*self.requires, *(installed or self.requires_any))
+
+    def is_available(self) -> bool:
+        """Whether the framework is installed, in a version we know."""
+        if get_dependency_conflicts(self.requires) is not None:
+            return False
+        return not self.requires_any or any(get_dependency_conflicts((one,)) is None for one in self.requires_any)
 
     def _instrument(self, **_: Any) -> None:
         # The loader checks the whole wheel's extras, then skips the per-class check. All our instrumentors live in one
         # wheel, so only a check per class means anything; and an exception here would abort every later instrumentor.
         try:
-            if self._ledger is not None or get_dependency_conflicts(self.requires) is not None:
+            if self._ledger is not None or not self.is_available():
                 return
             self._ledger = Ledger()
             type(self).active = True

@@ -6,7 +6,7 @@ request came first. So the batch gets a context of its own: no parent span but l
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry import context as otel_context
@@ -32,17 +32,23 @@ class BatchMember(NamedTuple):
         span_context: Of the span the request waits in.
         scope: The request itself, where it is served in this process: what the batch records counts for it.
         rows: How many rows of the batch are this request's.
+        first_row: Which of the request's rows is the first in this batch, where a large request is split.
+        of_rows: How many rows the whole request has, where it is split.
     """
 
     prediction_id: str | None
     span_context: SpanContext | None
     scope: InferenceScope | None = None
     rows: int = 1
+    first_row: int = 0
+    of_rows: int | None = None
 
     def row_ids(self) -> list[str]:
         """One id per row."""
         own = self.prediction_id or new_prediction_id()
-        return [own] if self.rows == 1 else [f"{own}:{index}" for index in range(self.rows)]
+        if (self.of_rows or self.rows) == 1:
+            return [own]
+        return [f"{own}:{index}" for index in range(self.first_row, self.first_row + self.rows)]
 
 
 def this_request(rows: int = 1) -> BatchMember:
@@ -70,9 +76,12 @@ def batch_of_requests(members: Sequence[BatchMember]) -> Iterator[None]:
     try:
         yield
     finally:
-        inside.reset(inside_token)
-        request_scope.reset(scope_token)
-        otel_context.detach(context_token)
+        # A generator that is thrown away is closed from another context, which never held our values, or only a copy.
+        if request_scope.get() is scope:
+            with suppress(ValueError):
+                inside.reset(inside_token)
+                request_scope.reset(scope_token)
+                otel_context.detach(context_token)
         try:
             scope.close()
         except Exception as error:

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _PREDICTION_FIELDS: Final = ("prediction", "predictions", "predicted", "y_pred")
 _PREDICTION_FIELDS_IF_NAMED_SO: Final = (
@@ -27,6 +30,7 @@ _PREDICTION_FIELDS_IF_NAMED_SO: Final = (
 )
 _SCORE_FIELDS: Final = ("probability", "probabilities", "proba", "score", "scores")
 _SCORE_FIELDS_IF_NAMED_SO: Final = ("confidence",)
+_SAID: Final = frozenset((*_PREDICTION_FIELDS, *_SCORE_FIELDS))
 _NAMED_SO: Final = re.compile(
     r"(?:^|[^a-z])(?:predict|prediction|predictions|infer|inference|invoke|invocations|score|scores|classify|forecast"
     r"|estimate|detect|rank|recommend)(?:$|[^a-z])"
@@ -63,6 +67,16 @@ def inference_in(body: Any, response: Any, *, named_so: bool) -> Exchange | None
     if predictions is None and scores is None:
         return None
     return Exchange(rows, predictions, scores)
+
+
+def names_prediction(fields: Iterable[str]) -> bool:
+    """Whether one of these names of fields is that of a prediction or score."""
+    return not _SAID.isdisjoint(fields)
+
+
+def outputs_in(response: Any, rows: int, *, named_so: bool) -> tuple[Any, Any]:
+    """Predictions and scores of a response to so many rows, for a caller that has found the rows itself."""
+    return _outputs_in(response, rows, named_so=named_so)
 
 
 def says_prediction(response: Any) -> bool:

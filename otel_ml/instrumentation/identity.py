@@ -49,20 +49,23 @@ def set_model(model: object, name: str, version: str = "") -> None:
     infos.clear()
 
 
-def key_of(settings: Settings, default_name: str, *candidates: Any) -> ModelKey:
+def key_of(settings: Settings, default_name: str, *candidates: Any, default_version: str = "") -> ModelKey:
     """Name and version: of `set_model`, for the first candidate that has one, else of the settings, else the default.
 
     Args:
         settings: Hold OTEL_PYTHON_ML_MODEL_NAME and _VERSION.
         default_name: What the framework itself can tell.
         candidates: The object that was called and those it stands for, such as a pipeline's final estimator.
+        default_version: That of the default name, where the framework tells one.
     """
     for candidate in candidates:
         for subject in (candidate, type(candidate)):
             named = _named.get(id(subject))
             if named is not None and named.reference() is subject:
                 return named.key
-    return ModelKey(settings.model_name or default_name, settings.model_version)
+    if settings.model_name:
+        return ModelKey(settings.model_name, settings.model_version)
+    return ModelKey(default_name, settings.model_version or default_version)
 
 
 def remember(model: object, info: ModelInfo) -> None:

@@ -34,6 +34,10 @@ class NotGiven:
     """
 
 
+def _none_given(_: str, __: dict[str, Any], ___: Any) -> tuple[Any, Any]:
+    return None, None
+
+
 @dataclass(frozen=True, slots=True)
 class ModelAdaptor:
     """How one framework's models are read. What these raise costs the record and nothing else.
@@ -42,13 +46,16 @@ class ModelAdaptor:
         where: For messages: "sklearn hook".
         describe: (model, settings) → what is known before the call; None leaves the call alone.
         input_among: Finds the input among keyword arguments.
-        outputs: (operation, kwargs, result) → predictions and scores.
+        outputs: (operation, kwargs, result) → predictions and scores; without it the call has features only.
+        outputs_of: (model's info, operation, result) → the same, in place of `outputs`, where what a result means
+            depends on the model.
     """
 
     where: str
     describe: Callable[[Any, Settings], ModelInfo | None]
     input_among: Callable[[dict[str, Any]], Any]
-    outputs: Callable[[str, dict[str, Any], Any], tuple[Any, Any]]
+    outputs: Callable[[str, dict[str, Any], Any], tuple[Any, Any]] = _none_given
+    outputs_of: Callable[[ModelInfo, str, Any], tuple[Any, Any]] | None = None
 
 
 def call_model(  # noqa: PLR0915 - each further call or keyword costs 60 ns of the 1.5 µs there are
@@ -113,7 +120,10 @@ def call_model(  # noqa: PLR0915 - each further call or keyword costs 60 ns of t
                 return result
             if count.again:
                 observed = None
-            predictions, scores = adaptor.outputs(operation, kwargs, result)
+            if adaptor.outputs_of is None:
+                predictions, scores = adaptor.outputs(operation, kwargs, result)
+            else:
+                predictions, scores = adaptor.outputs_of(info, operation, result)
             context = spans.context_of(span) if span is not None or recorder.wants_span_context else None
             # Inference(...) as the plain tuple it is: a third of the time.
             recorder.submit(
@@ -151,6 +161,9 @@ def call(method: Callable[..., Any], model: Any, features: Any, args: tuple[Any,
 
 def rows_of(features: Any) -> int | None:
     """Rows of any input that can tell without being read."""
+    if isinstance(features, dict):
+        first = next(iter(features.values()), None)
+        return rows_of(first) if isinstance(first, (list, tuple)) or getattr(first, "shape", None) else 1
     shape = getattr(features, "shape", None)
     if shape is not None:
         return int(shape[0]) if len(shape) else None

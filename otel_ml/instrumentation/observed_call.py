@@ -39,6 +39,7 @@ class ObservedCall:
     """
 
     __slots__ = (
+        "_abandoned",
         "_begun",
         "_describe",
         "_features",
@@ -62,6 +63,7 @@ class ObservedCall:
         self._span: Any = None
         self._outputs: Any = None
         self._begun = 0.0
+        self._abandoned = False
 
     def __enter__(self) -> ObservedCall:
         try:
@@ -113,6 +115,10 @@ class ObservedCall:
         except Exception as error:
             failed(self._where, error)
 
+    def abandon(self) -> None:
+        """It was no call after all, such as asking an iterator that has no more: nothing of it is recorded."""
+        self._abandoned = True
+
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         info = self._info
         if info is None:
@@ -122,6 +128,9 @@ class ObservedCall:
             info.active -= 1
             if self._outer is not None:
                 _reset(self._outer)
+            if self._abandoned:
+                spans.drop(self._span)
+                return
             if isinstance(error, GeneratorExit):
                 error = None  # the reader of a stream went away: that is no failure of the model
             self._submit(info, duration_s, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.instrumentation.late_recorder import the_recorder
 from otel_ml.instrumentation.outermost import inside
@@ -15,6 +15,8 @@ from otel_ml.recording.request import request_scope
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextvars import Token
+
+_NONE: Final = re.compile("(?!)")
 
 
 class ServedRequest:
@@ -77,10 +79,24 @@ class ServedRequest:
         if self._nested is not None:
             _reset(inside.reset, self._nested)
         if self._opened is not None:
-            try:
-                self._opened.close()
-            except Exception as error:
-                failed(self._where, error)
+            _end(self._where, self._opened)
+
+    def left_open(self) -> Callable[[], None]:
+        """Leaving will not end the request any more: calling what this gives will, once the response is complete."""
+        opened, self._opened = self._opened, None
+        return functools.partial(_end, self._where, opened)
+
+
+class LeftAlone:
+    """`with LeftAlone():` no model call in here is recorded."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = inside.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        _reset(inside.reset, self._token)
 
 
 def prediction_header(scope: InferenceScope | None) -> tuple[str, str] | None:
@@ -95,6 +111,25 @@ def prediction_header(scope: InferenceScope | None) -> tuple[str, str] | None:
     return (name, value) if value else None
 
 
+def is_excluded(where: str, path: str) -> bool:
+    """Whether recording is off, or this path is one of OTEL_PYTHON_ML_EXCLUDED_URLS."""
+    try:
+        recorder = the_recorder()
+        excluded = recorder.settings.excluded_urls
+        return not recorder.enabled or bool(excluded and _pattern(excluded).search(path))
+    except Exception as error:
+        failed(where, error)
+        return True
+
+
+def _end(where: str, opened: InferenceScope | None) -> None:
+    if opened is not None and not opened.closed:
+        try:
+            opened.close()
+        except Exception as error:
+            failed(where, error)
+
+
 def _reset(reset: Callable[[Token[Any]], None], token: Token[Any]) -> None:
     try:
         reset(token)
@@ -107,7 +142,8 @@ def _reset(reset: Callable[[Token[Any]], None], token: Token[Any]) -> None:
 @functools.lru_cache(maxsize=8)
 def _pattern(excluded_urls: str) -> re.Pattern[str]:
     try:
-        return re.compile("|".join(part.strip() for part in excluded_urls.split(",") if part.strip()) or "(?!)")
+        alternatives = "|".join(part.strip() for part in excluded_urls.split(",") if part.strip())
+        return re.compile(alternatives) if alternatives else _NONE
     except re.error as error:
         failed(f"reading excluded URLs {excluded_urls!r}", error)
-        return re.compile("(?!)")
+        return _NONE

@@ -83,3 +83,12 @@ def test_an_object_that_cannot_be_named_is_said_and_nothing_raised(caplog):
 
     assert "cannot be referenced weakly" in caplog.text
     guard.reset()
+
+
+def test_a_frameworks_own_version_goes_with_its_own_name_only():
+    """A name from the settings is another model's: a version that the framework knows says nothing about it."""
+    own = identity.key_of(Settings(), "registered", default_version="7")
+    settings = identity.key_of(Settings(model_name="mine"), "registered", default_version="7")
+    version = identity.key_of(Settings(model_version="8"), "registered", default_version="7")
+
+    assert (own, settings, version) == (ModelKey("registered", "7"), ModelKey("mine"), ModelKey("registered", "8"))

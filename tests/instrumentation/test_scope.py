@@ -1,7 +1,9 @@
 """The request around model calls."""
 
+import os
 import uuid
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +59,24 @@ def test_made_ids_are_unique_and_sort_by_time():
     assert len(set(ids)) == 1000
     assert {(uuid.UUID(made).version, uuid.UUID(made).variant) for made in ids} == {(7, uuid.RFC_4122)}
     assert [made[:13] for made in ids] == sorted(made[:13] for made in ids)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_makes_ids_of_its_own():
+    """Workers begin at the same moment, and in the same state but for this."""
+    new_prediction_id()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, new_prediction_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs, ours = os.read(reading, 100).decode(), new_prediction_id()
+    os.close(reading)
+    os.close(writing)
+
+    assert theirs[14:30] != ours[14:30]
 
 
 def test_predict_and_predict_proba_on_one_input_are_one_inference():

@@ -68,12 +68,6 @@ def client(app, recorded):
     return Client(app)
 
 
-@pytest.fixture
-def ids_wanted(recorded, monkeypatch):
-    """As with OTEL_PYTHON_ML_CAPTURE_EVENTS=events: only events carry ids."""
-    monkeypatch.setattr(get_recorder(), "wants_span_context", True)
-
-
 # --- model calls in requests ------------------------------------------------------------------------------------------
 
 

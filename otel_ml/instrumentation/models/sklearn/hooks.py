@@ -2,7 +2,8 @@
 
 What counts as an inference: the outermost `predict`, `predict_proba`, `predict_log_proba`, `decision_function` or
 `score_samples`. Training, scoring, cross-validation and a transformer's own `transform` are no inferences, and neither
-are the calls they make. What is not seen: methods bound before `instrument()` and methods set on a class afterwards.
+are the calls they make. What is not seen: classes with a `predict` that do not inherit `BaseEstimator`, methods bound
+before `instrument()`, and methods set on a class afterwards.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ import inspect
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from otel_ml.instrumentation import identity
 from otel_ml.instrumentation.base import MLInstrumentor
 from otel_ml.instrumentation.model_call import NotGiven, call, call_model
-from otel_ml.instrumentation.models.sklearn.model import ADAPTOR
+from otel_ml.instrumentation.models.sklearn.model import ADAPTOR, explains
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import ABSENT, ModulePatch, Patch
+from otel_ml.instrumentation.quiet import code_of, quiet, training
 from otel_ml.recording.guard import failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import CodeType, ModuleType
+    from types import ModuleType
 
     from otel_ml.instrumentation.patch import Ledger
 
@@ -46,10 +47,10 @@ class SklearnInstrumentor(MLInstrumentor):
         return (
             ModulePatch("sklearn.base", "BaseEstimator", _wrap_all_estimators),
             # joblib's threads start without context variables: 1 call of a forest would count once per batch of trees.
-            Patch("sklearn.utils.parallel", "_FuncWrapper.__call__", _quiet),
+            Patch("sklearn.utils.parallel", "_FuncWrapper.__call__", quiet),
             # Metrics of a model on a validation set are no predictions for anyone.
-            Patch("sklearn.metrics._scorer", "_BaseScorer.__call__", _quiet, optional=True),
-            Patch("sklearn.metrics._scorer", "_MultimetricScorer.__call__", _quiet, optional=True),
+            Patch("sklearn.metrics._scorer", "_BaseScorer.__call__", quiet, optional=True),
+            Patch("sklearn.metrics._scorer", "_MultimetricScorer.__call__", quiet, optional=True),
         )
 
 
@@ -67,34 +68,9 @@ def _recording(method: Callable[..., Any], operation: str) -> Callable[..., Any]
             if args or kwargs or features is NotGiven:
                 return call(method, self, features, args, kwargs)
             return method(self, features)
+        if kwargs and explains(kwargs):
+            return call(method, self, features, args, kwargs)
         return call_model(ADAPTOR, operation, method, self, features, args, kwargs)
-
-    return hook
-
-
-def _quiet(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def hook(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        outer = inside.set(True)
-        try:
-            return method(self, *args, **kwargs)
-        finally:
-            inside.reset(outer)
-
-    return hook
-
-
-def _training(method: Callable[..., Any]) -> Callable[..., Any]:
-    forget = identity.forget
-
-    @functools.wraps(method)
-    def hook(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        outer = inside.set(True)
-        try:
-            return method(self, *args, **kwargs)
-        finally:
-            inside.reset(outer)
-            forget(self)
 
     return hook
 
@@ -119,17 +95,13 @@ def _quiet_steps(method: Callable[..., Iterator[Any]]) -> Callable[..., Iterator
 
 _KINDS: Final[dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]]] = {
     **{name: functools.partial(_recording, operation=name) for name in RECORDED},
-    **dict.fromkeys(TRAINING, _training),
-    **dict.fromkeys(QUIET, _quiet),
+    **dict.fromkeys(TRAINING, training),
+    **dict.fromkeys(QUIET, quiet),
     **dict.fromkeys(STAGED, _quiet_steps),
 }
 
 
-def _code_of(hook: Callable[..., Any]) -> CodeType:
-    return cast("FunctionType", hook).__code__
-
-
-_HOOKS: Final = frozenset(_code_of(wrap(lambda: None)) for wrap in _KINDS.values())
+_HOOKS: Final = frozenset(code_of(wrap(lambda: None)) for wrap in _KINDS.values())
 """Hooks are told from the user's functions by their code: functools.wraps copies any mark on to foreign wrappers."""
 
 

@@ -19,8 +19,11 @@ MAX_SCORES: Final = 16
 _SYSTEMS: Final = {"xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost"}
 """Libraries whose estimators are scikit-learn's by class and their own by engine."""
 
-_OTHER_OUTPUT: Final = ("pred_leaf", "pred_contrib", "raw_score", "output_margin")
-"""Keywords of XGBoost and LightGBM that turn the output of `predict` into something that is no prediction."""
+_EXPLANATIONS: Final = ("pred_leaf", "pred_contrib")
+"""Keywords of LightGBM with which `predict` explains a prediction instead of making one."""
+
+_MARGINS: Final = ("raw_score", "output_margin")
+"""Keywords of LightGBM and XGBoost that turn the output of `predict` into something that is no prediction."""
 
 
 def describe(model: Any, settings: Settings) -> ModelInfo | None:
@@ -58,13 +61,18 @@ def input_among(kwargs: dict[str, Any]) -> Any:
     return kwargs["X"] if "X" in kwargs else next(iter(kwargs.values()), None)
 
 
+def explains(kwargs: dict[str, Any]) -> bool:
+    """Whether a call with these keywords explains a prediction that was made elsewhere."""
+    return any(kwargs.get(name) is True for name in _EXPLANATIONS)
+
+
 def outputs_of(operation: str, kwargs: dict[str, Any], result: Any) -> tuple[Any, Any]:
     """Predictions and scores in a result.
 
     A binary classifier's score is the probability of its second class. Log-probabilities are turned back into
     probabilities, so that all scores of a model have one scale.
     """
-    if kwargs and any(kwargs.get(name) for name in _OTHER_OUTPUT):
+    if kwargs and any(kwargs.get(name) for name in (*_MARGINS, *_EXPLANATIONS)):
         return None, None
     if operation == "predict":
         # return_std, return_cov: (predictions, their uncertainty).
