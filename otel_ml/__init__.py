@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from otel_ml.activation import instrument, uninstrument
     from otel_ml.baseline import Baseline
     from otel_ml.instrumentation import set_model
+    from otel_ml.instrumentation.models.torch import watch
     from otel_ml.instrumentation.scope import current_prediction_id, set_segments
     from otel_ml.recording.record import flush, record, record_label
 
@@ -27,6 +28,7 @@ __all__ = [
     "set_model",
     "set_segments",
     "uninstrument",
+    "watch",
 ]
 
 _HOMES = {
@@ -39,6 +41,7 @@ _HOMES = {
     "set_model": "otel_ml.instrumentation",
     "set_segments": "otel_ml.instrumentation.scope",
     "uninstrument": "otel_ml.activation",
+    "watch": "otel_ml.instrumentation.models.torch",
 }
 
 
