@@ -6,16 +6,19 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test test-frameworks lint format bench clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 demo: $(VENV)/.demo ## Watch a real model drift, alert and recover: make demo [ARGS="--headless --json"]
 	@$(BIN)/otel-ml demo $(ARGS)
 
 test: $(VENV)/.dev ## Run every test
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-frameworks: $(VENV)/.dev ## Run every framework's tests, each in an environment of its own: [ARGS="bentoml ray"]
+	@$(BIN)/python tests/frameworks/run.py $(ARGS)
 
 lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check

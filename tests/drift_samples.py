@@ -4,13 +4,16 @@ import numpy as np
 
 from otel_ml.sketch.bins import AnchoredBins, layout_from_quantiles
 from otel_ml.sketch.categories import CategoryCounts
+from otel_ml.sketch.datetime_summary import DatetimeSummary
 from otel_ml.sketch.distribution import CategoricalDistribution, NumericDistribution
+from otel_ml.sketch.embedding import EmbeddingSummary
 from otel_ml.sketch.exact import LIMIT, ExactCounts
 from otel_ml.sketch.exponential import ExponentialHistogram
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureRole
 from otel_ml.sketch.moments import Moments
 from otel_ml.sketch.quantiles import QuantileSketch
 from otel_ml.sketch.summary import BooleanSummary, CategoricalSummary, FeatureSummary, NumericSummary
+from otel_ml.sketch.text_summary import TextSummary
 
 KEY = FeatureKey(FeatureRole.FEATURE, "amount")
 
@@ -86,6 +89,41 @@ def categorical_summary(counts, limit=256, **counters):
 
 def boolean_summary(false_count, true_count):
     return FeatureSummary(KEY, BooleanSummary(false_count, true_count), Counters(rows=false_count + true_count))
+
+
+def text_baseline(texts):
+    """A baseline's summary of texts, and the bins it cut for their lengths."""
+    content = TextSummary()
+    content.update(texts)
+    lengths, layout = numeric_baseline([len(text) for text in texts])
+    content.lengths = lengths.content
+    return FeatureSummary(KEY, content, Counters(rows=len(texts))), layout
+
+
+def text_window(texts, layout=None):
+    content = TextSummary.anchored(layout)
+    content.update(texts)
+    return FeatureSummary(KEY, content, Counters(rows=len(texts)))
+
+
+def datetime_summary(epochs):
+    content = DatetimeSummary()
+    content.update(np.asarray(epochs, dtype=np.float64))
+    return FeatureSummary(KEY, content, Counters(rows=len(epochs)))
+
+
+def embedding_baseline(matrix):
+    """A baseline's summary of vectors, and the bins it cut for their norms."""
+    content = EmbeddingSummary()
+    norms, layout = numeric_baseline(content.add(matrix))
+    content.norms = norms.content
+    return FeatureSummary(KEY, content, Counters(rows=len(matrix))), layout
+
+
+def embedding_window(matrix, layout=None):
+    content = EmbeddingSummary.anchored(layout)
+    content.update(matrix)
+    return FeatureSummary(KEY, content, Counters(rows=len(matrix)))
 
 
 def kll(values):

@@ -86,6 +86,7 @@ def test_every_command_is_known_here():
         "make demo",
         'make demo ARGS="--headless --json"',
         "make test",
+        "make test-frameworks",
         "make lint",
         "make bench",
         "pip install 'otel-ml[fastapi,sklearn]' pandas uvicorn",
@@ -97,6 +98,7 @@ def test_every_command_is_known_here():
         "otel-ml processor --config processor.yaml",
         "python -m benchmarks --list",
         "python -m benchmarks hot_path --json",
+        "python -m benchmarks server",
     }
 
     assert set(commands()) == tried
@@ -249,3 +251,14 @@ def post(url, body):
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as response:
         return json.loads(response.read())
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="the server benchmark needs wrk (apt-get install wrk)")
+def test_the_server_benchmark_runs_all_its_variants():
+    """One round of each, under real load; how fast they are is for the benchmark itself to say."""
+    printed = run("python -m benchmarks server --json", ROOT, OTEL_ML_BENCHMARK_ROUNDS="1")
+
+    figures = json.loads(printed)["figures"]
+    rates = {name: figure["value"] for name, figure in figures.items() if name.endswith("_requests_per_s")}
+    assert len(rates) == 10
+    assert all(rate > 0 for rate in rates.values())

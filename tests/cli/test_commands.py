@@ -95,8 +95,9 @@ def test_an_unknown_command_is_told_the_nearest():
     done = CliRunner().invoke(commands.otel_ml, ["baselin"], prog_name="otel-ml")
 
     assert done.exit_code == 2
-    assert "command 'baselin' does not exist (commands: baseline, demo, processor, registry); did you mean 'baseline'?" in (
-        done.stderr
+    assert (
+        "command 'baselin' does not exist (commands: baseline, demo, processor, registry); did you mean 'baseline'?"
+        in (done.stderr)
     )
 
 
