@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from otel_ml.sketch.summary import FeatureSummary
 
 _NAME_LENGTH = 256
+_MAX_GROUPS = 32
+"""Groups of numeric columns that come up within one interval; each is a pass over the rows. Columns that come up after
+those are let go and counted, until the interval ends and all groups become one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class ColumnSet:
             for column in group.drain():
                 into.append(DrainedColumn(column.summary, column.histogram))
                 yield
+        self._regroup()
         for place, (other, read) in enumerate(self._others):
             into.append(DrainedColumn(other.drain()))
             if isinstance(other, CountedColumn) and other.is_text and self._pinned(other.key.name) is None:
@@ -188,7 +192,7 @@ class ColumnSet:
     def _candidates(self, rows: Sequence[Mapping[Any, Any]]) -> tuple[list[Any], int]:
         """Keys whose kind is to be found out, as many as there is room for; and the rows with a key not known yet."""
         known = self._known
-        room = self._max_columns - len(known)
+        room = self._max_columns - len(known) if len(self._groups) < _MAX_GROUPS else 0
         new: dict[Any, None] = {}
         unseen = 0
         for row in rows:
@@ -304,11 +308,22 @@ class ColumnSet:
                 self._others.append((self._object_column(key, kind, source), itemgetter(source)))
         if numeric:
             keys, sources = zip(*numeric, strict=True)
-            layouts = [self._baseline.layout(key) if self._baseline is not None else None for key in keys]
-            group = NumericGroup(keys, sources, layouts)
-            if self._finder is not None:
-                group.observe = self._finder.numbers
-            self._groups.append(group)
+            self._groups.append(self._group(keys, sources))
+
+    def _group(self, keys: Sequence[FeatureKey], sources: Sequence[Any]) -> NumericGroup:
+        layouts = [self._baseline.layout(key) if self._baseline is not None else None for key in keys]
+        group = NumericGroup(keys, sources, layouts)
+        if self._finder is not None:
+            group.observe = self._finder.numbers
+        return group
+
+    def _regroup(self) -> None:
+        """Make one group of all, now that they are empty: columns that came up one after the other cost a pass each."""
+        if len(self._groups) > 1:
+            keys = [key for group in self._groups for key in group.keys]
+            sources = [source for group in self._groups for source in group.sources]
+            self._groups = [self._group(keys, sources)]
+            self._sparse = None
 
     def _object_column(self, key: FeatureKey, kind: FeatureKind, source: Any) -> ObjectColumn:
         return object_column(key, kind, source, self._baseline, lambda: self.timestamp_s or time.time())

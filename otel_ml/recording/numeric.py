@@ -37,7 +37,18 @@ class NumericGroup:
         layouts: Bins cut from the baseline, where there is one.
     """
 
-    __slots__ = ("_block", "_indexes", "_pack", "_read", "keys", "labels", "met_odd_rows", "observe", "sources")
+    __slots__ = (
+        "_block",
+        "_indexes",
+        "_pack",
+        "_places",
+        "_read",
+        "keys",
+        "labels",
+        "met_odd_rows",
+        "observe",
+        "sources",
+    )
 
     def __init__(self, keys: Sequence[FeatureKey], sources: Sequence[Any], layouts: Sequence[BinLayout | None]) -> None:
         self.keys = tuple(keys)
@@ -49,6 +60,7 @@ class NumericGroup:
         self.observe: Observer | None = None
         """Is shown all rows that come, before they are taken."""
         self._block = NumericBlock(self.keys, layouts)
+        self._places = {source: index for index, source in enumerate(self.sources)}
         self._pack = struct.Struct(f"{len(self.keys)}d").pack
         if len(self.sources) == 1:
             only = itemgetter(self.sources[0])
@@ -146,12 +158,16 @@ class NumericGroup:
         return matrix, mismatched
 
     def _read_odd_row(self, row: Mapping[Any, Any], target: FloatArray, mismatched: CountArray) -> None:
-        for index, source in enumerate(self.sources):
-            number = number_of(row.get(source))
-            if number is None:
-                mismatched[index] += 1
-                number = math.nan
-            target[index] = number
+        # Through the row and not through the columns: of a thousand columns a ragged row has perhaps one.
+        target[:] = math.nan
+        for source, value in row.items():
+            index = self._places.get(source)
+            if index is not None:
+                number = number_of(value)
+                if number is None:
+                    mismatched[index] += 1
+                else:
+                    target[index] = number
 
 
 def positions(mine: Sequence[str], names: Sequence[str]) -> IndexArray:
