@@ -56,6 +56,8 @@ def _opt_in(attribute: str) -> Use:
 ATTRIBUTES: Final = (
     Attribute(semconv.MODEL_NAME, "string", "Name of the model.", ("fraud", "LogisticRegression")),
     Attribute(semconv.MODEL_VERSION, "string", "Version of the model.", ("3", "2026-11-21")),
+    Attribute(semconv.MODEL_ID, "string", "Id of the logged model, as MLflow gives it.", ("m-9f1c",)),
+    Attribute(semconv.MODEL_RUN_ID, "string", "Id of the run that trained the model.", ("5b8efff798038103",)),
     Attribute(semconv.SYSTEM_NAME, "string", "The library that ran the model.", ("scikit_learn", "xgboost", "onnx")),
     Attribute(semconv.OPERATION_NAME, "string", "The method called on the model.", ("predict", "predict_proba")),
     Attribute(semconv.BATCH_SIZE, "int", "Rows in one call of the model.", (1, 256)),
@@ -207,6 +209,8 @@ SPANS: Final = (
             *_CALL,
             Use(semconv.BATCH_SIZE, "recommended"),
             _when(semconv.PREDICTION_ID, "the call belongs to one request"),
+            _when(semconv.MODEL_ID, "the model registry gives one"),
+            _when(semconv.MODEL_RUN_ID, "the model registry knows it"),
         ),
     ),
 )

@@ -19,8 +19,9 @@ from otel_ml.baseline.numeric import summarise_numbers
 from otel_ml.baseline.outputs import Selected, output_columns
 from otel_ml.baseline.suggestion import unknown
 from otel_ml.errors import BaselineError
+from otel_ml.sketch.categories import hashed_name
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind, FeatureRole, ModelKey
-from otel_ml.sketch.summary import Content, FeatureSummary, OpaqueSummary
+from otel_ml.sketch.summary import CategoricalSummary, Content, FeatureSummary, OpaqueSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,9 +42,14 @@ def build_baseline(
     excluded: Sequence[str] = (),
     categorical: Sequence[str] | str = (),
     text: Sequence[str] | str = (),
+    hashed: Sequence[str] | str = (),
+    hash_key: str = "",
     on_column: Callable[[str, int, int], None] | None = None,
 ) -> Baseline:
     """Summarise training data; see `Baseline.build`.
+
+    Categories of columns that are `hashed` are kept as hashes with `hash_key`, as servers with
+    OTEL_PYTHON_ML_HASH_FEATURES and the same OTEL_PYTHON_ML_HASH_KEY send them.
 
     Beyond that, columns may be `excluded` from the features, and `on_column` is called with each column's name, its
     place and the number of columns before it is read.
@@ -66,12 +72,17 @@ def build_baseline(
             excluded,
         )
         kinds = _kinds(table.source, columns, categorical=categorical, text=text)
+        to_hash = _named(table.source, columns, hashed)
+        if to_hash and not hash_key:
+            raise BaselineError(f"{table.source}: hashing columns needs a key (the servers' OTEL_PYTHON_ML_HASH_KEY)")
         summaries: dict[FeatureKey, FeatureSummary] = {}
         layouts: dict[FeatureKey, BinLayout] = {}
         for place, (key, chosen) in enumerate(columns.items()):
             if on_column is not None:
                 on_column(key.name, place, len(columns))
             content, counters, layout = _summarise(chosen.column, kinds[key], table.rows)
+            if key in to_hash and isinstance(content, CategoricalSummary):
+                content.categories = content.categories.renamed(lambda name: hashed_name(name, hash_key.encode()))
             summaries[key] = FeatureSummary(key, content, counters)
             if layout is not None:
                 layouts[key] = layout

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from otel_ml.environment_variables import OTEL_PYTHON_ML_HASH_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +49,13 @@ def baseline() -> None:
     "--categorical", multiple=True, metavar="COLUMN", help="Column whose numbers are codes, or whose text is no text."
 )
 @click.option("--text", multiple=True, metavar="COLUMN", help="Column of free text, where it is not taken for that.")
+@click.option(
+    "--hash",
+    "hashed",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column whose categories are kept as hashes, with the key in OTEL_PYTHON_ML_HASH_KEY.",
+)
 @click.option("-o", "--output", type=_Path, metavar="FILE", help="Default: MODEL-VERSION.baseline")
 @click.option("--json", "as_json", is_flag=True, help="Say what was built as JSON.")
 def build(
@@ -59,6 +69,7 @@ def build(
     excluded: tuple[str, ...],
     categorical: tuple[str, ...],
     text: tuple[str, ...],
+    hashed: tuple[str, ...],
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -82,6 +93,8 @@ def build(
         excluded=excluded,
         categorical=categorical,
         text=text,
+        hashed=hashed,
+        hash_key=os.environ.get(OTEL_PYTHON_ML_HASH_KEY, ""),
         on_column=_progress(),
     )
     target = output or Path("-".join(part.replace("/", "_") for part in (model, model_version) if part) + ".baseline")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from otel_ml.recording.column_set import DrainedColumn
     from otel_ml.recording.columns import Batch
     from otel_ml.recording.inference import ModelInfo
+    from otel_ml.recording.privacy import PrivacyPolicy
     from otel_ml.sketch.feature import ModelKey
 
 MAX_FEATURES = "max_features"
@@ -63,7 +64,7 @@ class ModelAccumulator:
 
     Args:
         max_features: Columns that are summarised per role.
-        admits: Whether a column of the input may be summarised at all; None admits all.
+        privacy: Which columns of the input may be summarised at all.
         finds_exemplars: Look for requests that brought values worth a look.
     """
 
@@ -73,7 +74,7 @@ class ModelAccumulator:
         *,
         baseline: Baseline | None = None,
         max_features: int = 1_000,
-        admits: Callable[[str], bool] | None = None,
+        privacy: PrivacyPolicy | None = None,
         finds_exemplars: bool = True,
     ) -> None:
         self.key = key
@@ -85,7 +86,7 @@ class ModelAccumulator:
         self._let_go: dict[str, int] = {}
         self._finder = ExemplarFinder() if finds_exemplars else None
         self._features = ColumnSet(
-            FeatureRole.FEATURE, baseline=baseline, max_columns=max_features, admits=admits, finder=self._finder
+            FeatureRole.FEATURE, baseline=baseline, max_columns=max_features, privacy=privacy, finder=self._finder
         )
         self._predictions = ColumnSet(FeatureRole.PREDICTION, baseline=baseline, max_columns=max_features)
         self._scores = ColumnSet(FeatureRole.SCORE, baseline=baseline, max_columns=max_features)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from otel_ml.recording.exemplars import ExemplarFinder
     from otel_ml.recording.inputs.batches import Batch, Kinds
     from otel_ml.recording.object_column import ObjectColumn
+    from otel_ml.recording.privacy import PrivacyPolicy
     from otel_ml.sketch.exponential import ExponentialHistogram
     from otel_ml.sketch.summary import FeatureSummary
 
@@ -50,7 +51,7 @@ class ColumnSet:
         baseline: Pins kinds and bins of the columns it knows, and expects those of role FEATURE in every row.
         max_columns: Columns beyond are counted in `overflow_rows` and otherwise ignored.
         kind: Kind of every column the baseline does not know; None infers it from the first batch.
-        admits: Whether a column of that name may be summarised at all.
+        privacy: Which columns may be summarised at all.
         finder: Is shown all values, to find requests worth a look.
     """
 
@@ -61,7 +62,7 @@ class ColumnSet:
         baseline: Baseline | None,
         max_columns: int,
         kind: FeatureKind | None = None,
-        admits: Callable[[str], bool] | None = None,
+        privacy: PrivacyPolicy | None = None,
         finder: ExemplarFinder | None = None,
     ) -> None:
         self.role = role
@@ -74,9 +75,12 @@ class ColumnSet:
         """When the rows that are added were inferred, in seconds since 1970; 0 stands for now."""
         self._baseline = baseline
         self._max_columns = max_columns
-        self._admits = admits
+        self._privacy = privacy
         self._finder = finder
-        self._named = names_of(baseline)
+        # Names of hashed columns are not to be compared with values as they come.
+        self._named = {
+            key: names for key, names in names_of(baseline).items() if privacy is None or not privacy.hashes(key.name)
+        }
         self._known: dict[Any, FeatureKind | None] = {}
         self._keys: set[FeatureKey] = set()
         self._groups: list[NumericGroup] = []
@@ -290,7 +294,7 @@ class ColumnSet:
         numeric: list[tuple[FeatureKey, Any]] = []
         for source, kind in kinds.items():
             self._known[source] = kind
-            if self._admits is not None and not self._admits(str(source)):
+            if self._privacy is not None and not self._privacy.admits(str(source)):
                 self._known[source] = FeatureKind.OPAQUE  # known, so that nobody asks again; and without a column
                 self._undecided.discard(source)
                 continue

@@ -6,8 +6,6 @@ smallest and largest number, samples. This is where they are thinned out, betwee
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections import Counter
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
 from otel_ml.recording.guard import warn_once
-from otel_ml.sketch.categories import CategoryCounts
+from otel_ml.sketch.categories import hashed_name
 from otel_ml.sketch.exponential import bucket_bounds
 from otel_ml.sketch.feature import FeatureRole
 from otel_ml.sketch.summary import CategoricalSummary, NumericSummary
@@ -26,11 +24,11 @@ if TYPE_CHECKING:
     from otel_ml.baseline import Baseline
     from otel_ml.config import Settings
     from otel_ml.recording.column_set import DrainedColumn
+    from otel_ml.sketch.categories import CategoryCounts
     from otel_ml.sketch.exponential import Buckets, ExponentialHistogram
     from otel_ml.sketch.feature import FeatureKey
     from otel_ml.sketch.summary import FeatureSummary
 
-HASH_DIGITS: Final = 16
 COARSE_SCALE: Final = 3
 """Buckets 9 % wide. The finest are 0.0001 % wide: then a bucket is as good as the value."""
 _TRACKED_NAMES: Final = 10_000
@@ -68,7 +66,7 @@ class PrivacyPolicy:
 
     def hashed(self, name: str) -> str:
         """The name's stand-in: the same in every process with the same key, and not to be turned back without it."""
-        return hashed_category(name, self._key)
+        return hashed_name(name, self._key)
 
     def row(self, features: Mapping[str, Any]) -> dict[str, Any]:
         """A row of an opt-in event, without columns that may not leave and with hashes where they are asked for."""
@@ -113,7 +111,7 @@ class Redactor:
     ) -> CategoryCounts:
         key = summary.key
         if key.role is FeatureRole.FEATURE and self._policy.hashes(key.name):
-            return _renamed(categories, self._policy.hashed)
+            return categories.renamed(self._policy.hashed)
         if self._policy.min_count <= 1:
             return categories
         known = self._known.get(key, ())
@@ -129,7 +127,8 @@ class Redactor:
                 seen[name] += count
             if seen[name] < self._policy.min_count:
                 rare.add(name)
-        return _renamed(categories, lambda name: semconv.OTHER_LABEL if name in rare else name) if rare else categories
+        # Rare names share one that is counted like any other, and not `other`: that would make every count uncertain.
+        return categories.renamed(lambda name: semconv.OTHER_LABEL if name in rare else name) if rare else categories
 
 
 def names_of(baseline: Baseline | None) -> dict[FeatureKey, Collection[str]]:
@@ -141,24 +140,6 @@ def names_of(baseline: Baseline | None) -> dict[FeatureKey, Collection[str]]:
         for key, summary in baseline.features.items()
         if isinstance(summary.content, CategoricalSummary)
     }
-
-
-def hashed_category(name: str, key: bytes) -> str:
-    """HMAC-SHA256 (RFC 2104) of a category's name, as 16 hexadecimal digits."""
-    return hmac.new(key, name.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:HASH_DIGITS]
-
-
-def _renamed(categories: CategoryCounts, rename: Any) -> CategoryCounts:
-    """The same counts under other names; those that become the same are added.
-
-    Rare names share one that is counted like any other, and not `other`: that would make every count uncertain.
-    """
-    counts: Counter[str] = Counter()
-    for name, count in categories.counts.items():
-        counts[rename(name)] += count
-    return CategoryCounts(
-        categories.limit, dict(counts), categories.other, categories.error_bound, categories.altered_names
-    )
 
 
 def _coarsen(summary: FeatureSummary, content: NumericSummary, column: DrainedColumn) -> None:

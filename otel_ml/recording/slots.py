@@ -13,9 +13,10 @@ from otel_ml.sketch.snapshot import Segment
 from otel_ml.sketch.text import bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from otel_ml.baseline import Baseline
+    from otel_ml.recording.privacy import PrivacyPolicy
     from otel_ml.sketch.feature import ModelKey
 
 MAX_DIMENSIONS: Final = 5
@@ -48,17 +49,17 @@ class Slots:
     Args:
         interval_ns: Length of an interval.
         max_features: Columns that are summarised per role.
-        admits: Whether a column of the input may be summarised at all.
+        privacy: Which columns of the input may be summarised at all.
 
     Attributes:
         baselines: By model; one of version "" stands for every version of its model.
     """
 
-    def __init__(self, *, interval_ns: int, max_features: int, admits: Callable[[str], bool] | None = None) -> None:
+    def __init__(self, *, interval_ns: int, max_features: int, privacy: PrivacyPolicy | None = None) -> None:
         self.baselines: Mapping[ModelKey, Baseline] = {}
         self._interval_ns = interval_ns
         self._max_features = max_features
-        self._admits = admits
+        self._privacy = privacy
         self._models: dict[ModelKey, dict[Slot, ModelAccumulator]] = {}
         self._quiet: dict[ModelKey, int] = {}
 
@@ -96,7 +97,7 @@ class Slots:
                 key,
                 baseline=self.baseline(key),
                 max_features=self._max_features,
-                admits=self._admits,
+                privacy=self._privacy,
                 finds_exemplars=slot.segment is None,
             )
             slots[slot] = accumulator

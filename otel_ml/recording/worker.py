@@ -96,7 +96,7 @@ class Worker:
         self._slots = Slots(
             interval_ns=self._interval_ns,
             max_features=settings.max_features,
-            admits=self._privacy.admits if settings.features or settings.exclude_features else None,
+            privacy=self._privacy,
         )
         self._interval_start = time.time_ns() // self._interval_ns * self._interval_ns
         self._since = self._interval_start

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,6 +13,14 @@ from otel_ml.sketch.text import bounded
 
 LIMIT: Final = 256
 NAME_LENGTH: Final = 128
+
+
+HASH_DIGITS: Final = 16
+
+
+def hashed_name(name: str, key: bytes) -> str:
+    """HMAC-SHA256 (RFC 2104) of a category's name, as 16 hexadecimal digits: the same wherever the key is the same."""
+    return hmac.new(key, name.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:HASH_DIGITS]
 
 
 @dataclass(slots=True)
@@ -69,6 +79,14 @@ class CategoryCounts:
         self.error_bound += other.error_bound
         self.altered_names += other.altered_names
         self._prune()
+
+    def renamed(self, rename: Callable[[str], str]) -> CategoryCounts:
+        """The same counts under other names; those that become the same are added."""
+        counts: dict[str, int] = {}
+        for name, count in self.counts.items():
+            new = rename(name)
+            counts[new] = counts.get(new, 0) + count
+        return CategoryCounts(self.limit, counts, self.other, self.error_bound, self.altered_names)
 
     def distribution(self) -> CategoricalDistribution:
         """What detectors see."""

@@ -3,16 +3,22 @@
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_ml import record
+from otel_ml.baseline.build import build_baseline
 from otel_ml.config import Settings
+from otel_ml.errors import BaselineError
 from otel_ml.recording import guard
 from otel_ml.recording.accumulator import ModelAccumulator
 from otel_ml.recording.inference import Inference, ModelInfo
-from otel_ml.recording.privacy import HASH_DIGITS, PrivacyPolicy, Redactor, hashed_category
+from otel_ml.recording.privacy import PrivacyPolicy, Redactor
+from otel_ml.sketch.categories import HASH_DIGITS, hashed_name
 from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
+from otel_ml.testing import captured_telemetry
 
 INFO = ModelInfo(ModelKey("m"))
 
@@ -78,9 +84,9 @@ def test_hashed_categories_are_the_same_everywhere_with_the_same_key():
     rows = [{"country": "NO"}] * 3 + [{"country": "SE"}]
     content = redacted(drained(rows), hash_features=("country",), hash_key="secret")["country"]
 
-    assert content.categories.counts == {hashed_category("NO", b"secret"): 3, hashed_category("SE", b"secret"): 1}
-    assert hashed_category("NO", b"other") != hashed_category("NO", b"secret")
-    assert len(hashed_category("NO", b"secret")) == HASH_DIGITS
+    assert content.categories.counts == {hashed_name("NO", b"secret"): 3, hashed_name("SE", b"secret"): 1}
+    assert hashed_name("NO", b"other") != hashed_name("NO", b"secret")
+    assert len(hashed_name("NO", b"secret")) == HASH_DIGITS
 
 
 def test_hashing_without_a_key_is_said(caplog):
@@ -134,6 +140,45 @@ def test_a_row_of_an_event_is_thinned_out_as_well():
     policy = PrivacyPolicy(Settings(exclude_features=("email",), hash_features=("country",), hash_key="k"))
 
     assert policy.row({"email": "a@b", "country": "NO", "amount": 1.0}) == {
-        "country": hashed_category("NO", b"k"),
+        "country": hashed_name("NO", b"k"),
         "amount": 1.0,
     }
+
+
+def test_a_hashed_baseline_knows_what_servers_with_its_key_send(tmp_path):
+    """Built with the key and served with the key: the same categories, and none of them in plain."""
+    data = {"country": ["NO"] * 30 + ["SE"] * 10, "amount": list(range(40))}
+    baseline = build_baseline(data, model=ModelKey("m"), hashed=["country"], hash_key="secret")
+    key = FeatureKey(FeatureRole.FEATURE, "country")
+    path = tmp_path / "m.baseline"
+    baseline.save(path)
+
+    with captured_telemetry(baselines=[path], hash_features=["country"], hash_key="secret") as telemetry:
+        record({"country": "NO", "amount": 1}, model="m")
+        (snapshot,) = telemetry.snapshots()
+
+    (sent,) = [summary for summary in snapshot.features if summary.key == key]
+    assert sent.content.categories.counts.keys() <= baseline.features[key].content.categories.counts.keys()
+    assert "NO" not in sent.content.categories.counts
+    assert sent.exemplars == []
+
+
+def test_a_baseline_is_not_hashed_without_a_key():
+    """Hashes that anybody can make hide nothing."""
+    with pytest.raises(BaselineError, match="needs a key"):
+        build_baseline({"country": ["NO"]}, model=ModelKey("m"), hashed=["country"])
+
+
+def test_columns_that_are_excluded_are_not_even_summed_up():
+    """Neither rows, frames nor matrices let them through; and a baseline does not miss them."""
+    baseline = build_baseline({"amount": [1.0, 2.0], "email": ["a@b", "c@d"]}, model=ModelKey("m"))
+    policy = PrivacyPolicy(Settings(exclude_features=("email", "f1")))
+    accumulator = ModelAccumulator(INFO.key, baseline=baseline, privacy=policy)
+    accumulator.add([Inference(INFO, "predict", {"amount": 1.0, "email": "a@b"})])
+    accumulator.add([Inference(INFO, "predict", pd.DataFrame({"amount": [1.0, 2.0], "email": ["a@b", None]}))])
+    accumulator.add([Inference(INFO, "predict", np.ones((2, 3)))])
+
+    drained = accumulator.drain()
+
+    assert {column.summary.key.name for column in drained.columns} == {"amount", "f0", "f2"}
+    assert drained.let_go == {}
