@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from otel_ml.baseline import Baseline
     from otel_ml.instrumentation import set_model
     from otel_ml.instrumentation.models.torch import watch
-    from otel_ml.instrumentation.scope import current_prediction_id, set_segments
+    from otel_ml.instrumentation.requests.scope import current_prediction_id, set_segments
     from otel_ml.recording.record import flush, record, record_label
 
     __version__: str
@@ -33,13 +33,13 @@ __all__ = [
 
 _HOMES = {
     "Baseline": "otel_ml.baseline",
-    "current_prediction_id": "otel_ml.instrumentation.scope",
+    "current_prediction_id": "otel_ml.instrumentation.requests.scope",
     "flush": "otel_ml.recording.record",
     "instrument": "otel_ml.activation",
     "record": "otel_ml.recording.record",
     "record_label": "otel_ml.recording.record",
     "set_model": "otel_ml.instrumentation",
-    "set_segments": "otel_ml.instrumentation.scope",
+    "set_segments": "otel_ml.instrumentation.requests.scope",
     "uninstrument": "otel_ml.activation",
     "watch": "otel_ml.instrumentation.models.torch",
 }

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from bentoml.monitoring import MonitorBase
 
-from otel_ml.instrumentation.scope import current_scope, new_prediction_id
+from otel_ml.instrumentation.requests.scope import current_scope, new_prediction_id
 from otel_ml.recording.guard import failed, warn_once
 from otel_ml.recording.record import record, record_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from otel_ml.instrumentation.scope import InferenceScope
+    from otel_ml.instrumentation.requests.scope import InferenceScope
 
 __all__ = ["Monitor"]
 

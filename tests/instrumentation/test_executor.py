@@ -8,7 +8,7 @@ from opentelemetry import context as otel_context
 
 from otel_ml.instrumentation import executor
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import InferenceScope
+from otel_ml.instrumentation.requests.scope import InferenceScope
 from otel_ml.recording.request import request_scope
 
 

@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import otel_ml
 from otel_ml import semconv
-from otel_ml.instrumentation import serving
+from otel_ml.instrumentation.requests import serving
 from otel_ml.recording import guard
 from otel_ml.recording.recorder import get_recorder
 from otel_ml.sketch import codec

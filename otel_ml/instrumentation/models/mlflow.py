@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from otel_ml import semconv
 from otel_ml.instrumentation import identity
 from otel_ml.instrumentation.base import MLInstrumentor
+from otel_ml.instrumentation.calls.model_call import ModelAdaptor, NotGiven, call, call_model
+from otel_ml.instrumentation.calls.observed_call import ObservedCall
+from otel_ml.instrumentation.calls.quiet import quiet, quiet_functions
 from otel_ml.instrumentation.identity import key_of
-from otel_ml.instrumentation.model_call import ModelAdaptor, NotGiven, call, call_model
-from otel_ml.instrumentation.observed_call import ObservedCall
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import Patch
-from otel_ml.instrumentation.quiet import quiet, quiet_functions
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.sketch.feature import FeatureKind

@@ -14,15 +14,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
-from otel_ml.instrumentation import identity, tensors
+from otel_ml.instrumentation import identity
 from otel_ml.instrumentation.base import MLInstrumentor
-from otel_ml.instrumentation.boosting import scores_of
+from otel_ml.instrumentation.calls.model_call import ModelAdaptor, call_model
 from otel_ml.instrumentation.identity import key_of
 from otel_ml.instrumentation.late_recorder import the_recorder
-from otel_ml.instrumentation.model_call import ModelAdaptor, call_model
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import Patch
-from otel_ml.instrumentation.scope import current_scope
+from otel_ml.instrumentation.reading import tensors
+from otel_ml.instrumentation.reading.boosting import scores_of
+from otel_ml.instrumentation.requests.scope import current_scope
 from otel_ml.instrumentation.suppression import suppressed
 from otel_ml.recording import spans
 from otel_ml.recording.guard import failed

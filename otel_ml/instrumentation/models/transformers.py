@@ -14,12 +14,13 @@ from pathlib import Path
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml.instrumentation import identity, tensors
+from otel_ml.instrumentation import identity
 from otel_ml.instrumentation.base import MLInstrumentor
+from otel_ml.instrumentation.calls.observed_call import ObservedCall
 from otel_ml.instrumentation.identity import key_of
-from otel_ml.instrumentation.observed_call import ObservedCall
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import ModulePatch, Patch
+from otel_ml.instrumentation.reading import tensors
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.sketch.feature import FeatureKind

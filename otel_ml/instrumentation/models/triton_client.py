@@ -12,12 +12,12 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.instrumentation.base import MLInstrumentor
+from otel_ml.instrumentation.calls.observed_call import ObservedCall
 from otel_ml.instrumentation.identity import key_of
 from otel_ml.instrumentation.late_recorder import the_recorder
-from otel_ml.instrumentation.observed_call import ObservedCall
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import Patch
-from otel_ml.instrumentation.scope import current_scope
+from otel_ml.instrumentation.requests.scope import current_scope
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.sketch.feature import ModelKey
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from otel_ml.config import Settings
-    from otel_ml.instrumentation.open_inference import Tensor
     from otel_ml.instrumentation.patch import ModulePatch
+    from otel_ml.instrumentation.reading.open_inference import Tensor
 
 _WHERE: Final = "triton client hook"
 _MAX_INFOS: Final = 1_000
@@ -107,7 +107,7 @@ def _read(call: ObservedCall, args: tuple[Any, ...], kwargs: dict[str, Any], res
     if not call.is_recorded:
         return
     try:
-        from otel_ml.instrumentation.open_inference import features_of, outputs_of  # noqa: PLC0415 - brings numpy along
+        from otel_ml.instrumentation.reading.open_inference import features_of, outputs_of  # noqa: PLC0415 - brings numpy along
 
         name, version = _argument(args, kwargs, 0, "model_name"), _argument(args, kwargs, 2, "model_version")
         info = _info(the_recorder().settings, name, version)
@@ -128,7 +128,7 @@ def _read(call: ObservedCall, args: tuple[Any, ...], kwargs: dict[str, Any], res
 
 def _inputs(tensors: Iterable[Any]) -> list[Tensor]:
     """Inputs, without copying numbers; those in shared memory are left out."""
-    from otel_ml.instrumentation.open_inference import Tensor  # noqa: PLC0415 - brings numpy along
+    from otel_ml.instrumentation.reading.open_inference import Tensor  # noqa: PLC0415 - brings numpy along
 
     read = [(tensor.name(), tuple(tensor.shape()), tensor.datatype(), _data(tensor)) for tensor in tensors]
     return [Tensor(*fields) for fields in read if fields[3] is not None]
@@ -149,7 +149,7 @@ def _data(tensor: Any) -> Any:
 
 
 def _outputs(result: Any) -> list[Tensor]:
-    from otel_ml.instrumentation.open_inference import Tensor  # noqa: PLC0415 - brings numpy along
+    from otel_ml.instrumentation.reading.open_inference import Tensor  # noqa: PLC0415 - brings numpy along
 
     response = result.get_response()
     given = response.get("outputs") or () if isinstance(response, dict) else response.outputs

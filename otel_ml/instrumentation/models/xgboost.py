@@ -14,14 +14,14 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.instrumentation.base import MLInstrumentor
-from otel_ml.instrumentation.boosting import MAX_SCORES, options_given, outputs_of
+from otel_ml.instrumentation.calls.model_call import ModelAdaptor, NotGiven, call, call_model
+from otel_ml.instrumentation.calls.quiet import quiet, training
 from otel_ml.instrumentation.identity import key_of
 from otel_ml.instrumentation.late_recorder import the_recorder
-from otel_ml.instrumentation.model_call import ModelAdaptor, NotGiven, call, call_model
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import Patch
-from otel_ml.instrumentation.quiet import quiet, training
-from otel_ml.instrumentation.sources import remember_source, source_of
+from otel_ml.instrumentation.reading.boosting import MAX_SCORES, options_given, outputs_of
+from otel_ml.instrumentation.reading.sources import remember_source, source_of
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.sketch.feature import FeatureKind

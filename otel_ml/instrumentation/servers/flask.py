@@ -15,21 +15,21 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.instrumentation.base import MLInstrumentor
-from otel_ml.instrumentation.exchange import inference_in, looks_like_inference, says_prediction
-from otel_ml.instrumentation.fallback import offer
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import Patch
-from otel_ml.instrumentation.scope import current_scope
-from otel_ml.instrumentation.serving import ServedRequest, prediction_header
+from otel_ml.instrumentation.reading.exchange import inference_in, looks_like_inference, says_prediction
+from otel_ml.instrumentation.requests.fallback import offer
+from otel_ml.instrumentation.requests.scope import current_scope
+from otel_ml.instrumentation.requests.serving import ServedRequest, prediction_header
 from otel_ml.recording.guard import failed
 from otel_ml.recording.request import request_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 
-    from otel_ml.instrumentation.exchange import Exchange
     from otel_ml.instrumentation.patch import ModulePatch
-    from otel_ml.instrumentation.scope import InferenceScope
+    from otel_ml.instrumentation.reading.exchange import Exchange
+    from otel_ml.instrumentation.requests.scope import InferenceScope
 
 _WHERE: Final = "flask hook"
 _TAKEN: Final = "otel_ml.taken"

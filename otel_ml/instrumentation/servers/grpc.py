@@ -20,20 +20,20 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.instrumentation.base import MLInstrumentor
-from otel_ml.instrumentation.exchange import inference_in, looks_like_inference, names_prediction
-from otel_ml.instrumentation.fallback import offer
-from otel_ml.instrumentation.messages import field_names, is_message, is_tensor_exchange, plain, read_tensors
 from otel_ml.instrumentation.patch import Patch
-from otel_ml.instrumentation.serving import ServedRequest, prediction_header
-from otel_ml.instrumentation.termination import deliver_on_termination
+from otel_ml.instrumentation.reading.exchange import inference_in, looks_like_inference, names_prediction
+from otel_ml.instrumentation.reading.messages import field_names, is_message, is_tensor_exchange, plain, read_tensors
+from otel_ml.instrumentation.requests.fallback import offer
+from otel_ml.instrumentation.requests.serving import ServedRequest, prediction_header
+from otel_ml.instrumentation.requests.termination import deliver_on_termination
 from otel_ml.recording.guard import failed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-    from otel_ml.instrumentation.exchange import Exchange
     from otel_ml.instrumentation.patch import ModulePatch
-    from otel_ml.instrumentation.scope import InferenceScope
+    from otel_ml.instrumentation.reading.exchange import Exchange
+    from otel_ml.instrumentation.requests.scope import InferenceScope
     from otel_ml.recording.inference import ModelInfo
 
 _WHERE: Final = "grpc hook"

@@ -14,12 +14,12 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.instrumentation.base import MLInstrumentor
+from otel_ml.instrumentation.calls.observed_call import ObservedCall
 from otel_ml.instrumentation.identity import infos, key_of, remember
 from otel_ml.instrumentation.late_recorder import the_recorder
-from otel_ml.instrumentation.observed_call import ObservedCall
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import Patch
-from otel_ml.instrumentation.serving import LeftAlone, ServedRequest
+from otel_ml.instrumentation.requests.serving import LeftAlone, ServedRequest
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import ModelInfo
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from otel_ml.config import Settings
-    from otel_ml.instrumentation.open_inference import Tensor
     from otel_ml.instrumentation.patch import ModulePatch
+    from otel_ml.instrumentation.reading.open_inference import Tensor
 
 _WHERE: Final = "kserve hook"
 
@@ -131,7 +131,7 @@ def _only_forwards(model: Any) -> bool:
 
 def _protocol() -> ModuleType:
     """Loaded with the first request: it brings numpy, which not every process that is instrumented needs."""
-    from otel_ml.instrumentation import open_inference  # noqa: PLC0415 - see above
+    from otel_ml.instrumentation.reading import open_inference  # noqa: PLC0415 - see above
 
     return open_inference
 

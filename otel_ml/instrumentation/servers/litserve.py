@@ -22,14 +22,14 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from otel_ml.instrumentation.base import MLInstrumentor
-from otel_ml.instrumentation.batching import BatchMember, batch_of_requests, this_request
-from otel_ml.instrumentation.exchange import Exchange
-from otel_ml.instrumentation.fallback import offer
+from otel_ml.instrumentation.calls.batching import BatchMember, batch_of_requests, this_request
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import Patch
-from otel_ml.instrumentation.scope import current_scope
-from otel_ml.instrumentation.serving import LeftAlone, ServedRequest
-from otel_ml.instrumentation.termination import deliver_on_termination
+from otel_ml.instrumentation.reading.exchange import Exchange
+from otel_ml.instrumentation.requests.fallback import offer
+from otel_ml.instrumentation.requests.scope import current_scope
+from otel_ml.instrumentation.requests.serving import LeftAlone, ServedRequest
+from otel_ml.instrumentation.requests.termination import deliver_on_termination
 from otel_ml.recording.guard import failed
 
 if TYPE_CHECKING:
@@ -343,7 +343,7 @@ def _offer_fallback(func: Any, args: tuple[Any, ...], result: Any, duration_s: f
 
 def _read(given: Any, result: Any, _: ModelInfo, *, batched: bool) -> Exchange | None:
     """What `predict` was given, unless it is something only the model can read, and what it returned."""
-    from otel_ml.instrumentation.tensors import features_of, rows_only, shape_of  # noqa: PLC0415 - only on this way
+    from otel_ml.instrumentation.reading.tensors import features_of, rows_only, shape_of  # noqa: PLC0415 - only on this way
 
     if batched and isinstance(given, (list, tuple)) and given:
         if isinstance(given[0], _SCALARS):

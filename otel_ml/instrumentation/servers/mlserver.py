@@ -15,14 +15,14 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from otel_ml.instrumentation.base import MLInstrumentor
+from otel_ml.instrumentation.calls.observed_call import ObservedCall
+from otel_ml.instrumentation.calls.observed_stream import observed_stream
 from otel_ml.instrumentation.identity import infos, key_of, remember
 from otel_ml.instrumentation.late_recorder import the_recorder
-from otel_ml.instrumentation.observed_call import ObservedCall
-from otel_ml.instrumentation.observed_stream import observed_stream
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import Patch
-from otel_ml.instrumentation.scope import current_scope
-from otel_ml.instrumentation.serving import LeftAlone, ServedRequest, prediction_header
+from otel_ml.instrumentation.requests.scope import current_scope
+from otel_ml.instrumentation.requests.serving import LeftAlone, ServedRequest, prediction_header
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.recording.request import request_scope
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from otel_ml.config import Settings
-    from otel_ml.instrumentation.open_inference import Tensor
     from otel_ml.instrumentation.patch import ModulePatch
-    from otel_ml.instrumentation.scope import InferenceScope
+    from otel_ml.instrumentation.reading.open_inference import Tensor
+    from otel_ml.instrumentation.requests.scope import InferenceScope
 
 _WHERE: Final = "mlserver hook"
 _MAX_PIECES: Final = 4_096
@@ -268,7 +268,7 @@ def _describe(model: Any, settings: Settings) -> ModelInfo | None:
 
 def _protocol() -> ModuleType:
     """Loaded with the first request: it brings numpy, which not every process that is instrumented needs."""
-    from otel_ml.instrumentation import open_inference  # noqa: PLC0415 - see above
+    from otel_ml.instrumentation.reading import open_inference  # noqa: PLC0415 - see above
 
     return open_inference
 

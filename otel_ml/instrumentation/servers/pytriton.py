@@ -15,10 +15,10 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.instrumentation.base import MLInstrumentor
-from otel_ml.instrumentation.batching import BatchMember, batch_of_requests
+from otel_ml.instrumentation.calls.batching import BatchMember, batch_of_requests
+from otel_ml.instrumentation.calls.observed_call import ObservedCall
 from otel_ml.instrumentation.identity import key_of
 from otel_ml.instrumentation.late_recorder import the_recorder
-from otel_ml.instrumentation.observed_call import ObservedCall
 from otel_ml.instrumentation.patch import Patch
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import ModelInfo
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from otel_ml.config import Settings
-    from otel_ml.instrumentation.open_inference import Tensor
     from otel_ml.instrumentation.patch import ModulePatch
+    from otel_ml.instrumentation.reading.open_inference import Tensor
 
 _WHERE: Final = "pytriton hook"
 _ID_PARAMETER: Final = "prediction_id"
@@ -92,7 +92,7 @@ def _observed(
 
 def _returned(call: ObservedCall, answers: Any, *, has_rows: bool) -> None:
     try:
-        from otel_ml.instrumentation.open_inference import outputs_of  # noqa: PLC0415 - brings numpy along
+        from otel_ml.instrumentation.reading.open_inference import outputs_of  # noqa: PLC0415 - brings numpy along
 
         predictions, scores = outputs_of(_together(answers, has_rows=has_rows)) if answers else (None, None)
         call.returned(predictions, scores)
@@ -116,7 +116,7 @@ class _Given:
         try:
             recorder = the_recorder()
             if recorder.enabled:
-                from otel_ml.instrumentation.open_inference import features_of  # noqa: PLC0415 - brings numpy along
+                from otel_ml.instrumentation.reading.open_inference import features_of  # noqa: PLC0415 - brings numpy along
 
                 self.members = [self._member(request) for request in requests]
                 self.features = features_of(_together(requests, has_rows=has_rows), describe(recorder.settings))
@@ -136,7 +136,7 @@ def _together(parts: Iterable[Mapping[str, Any]], *, has_rows: bool) -> list[Ten
     """Named arrays of several requests or answers as one tensor a name; those that do not fit together are left out."""
     import numpy as np  # noqa: PLC0415 - PyTriton has it loaded; a process without one need not
 
-    from otel_ml.instrumentation.open_inference import Tensor  # noqa: PLC0415 - brings numpy along
+    from otel_ml.instrumentation.reading.open_inference import Tensor  # noqa: PLC0415 - brings numpy along
 
     everyone = list(parts)
     tensors = []

@@ -25,12 +25,12 @@ from opentelemetry import context as otel_context
 from opentelemetry import propagate
 
 from otel_ml.instrumentation.base import MLInstrumentor
-from otel_ml.instrumentation.batching import BatchMember, batch_of_requests, this_request
-from otel_ml.instrumentation.exchange import Exchange, inference_in, looks_like_inference, says_prediction
-from otel_ml.instrumentation.fallback import offer
+from otel_ml.instrumentation.calls.batching import BatchMember, batch_of_requests, this_request
 from otel_ml.instrumentation.patch import Patch
-from otel_ml.instrumentation.scope import current_scope
-from otel_ml.instrumentation.serving import ServedRequest, prediction_header
+from otel_ml.instrumentation.reading.exchange import Exchange, inference_in, looks_like_inference, says_prediction
+from otel_ml.instrumentation.requests.fallback import offer
+from otel_ml.instrumentation.requests.scope import current_scope
+from otel_ml.instrumentation.requests.serving import ServedRequest, prediction_header
 from otel_ml.recording import spans
 from otel_ml.recording.guard import failed
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 
     from otel_ml.instrumentation.patch import ModulePatch
-    from otel_ml.instrumentation.scope import InferenceScope
+    from otel_ml.instrumentation.requests.scope import InferenceScope
     from otel_ml.recording.inference import ModelInfo
 
 _WHERE: Final = "ray serve hook"

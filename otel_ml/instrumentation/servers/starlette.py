@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from otel_ml.instrumentation import asgi
 from otel_ml.instrumentation.base import MLInstrumentor
 from otel_ml.instrumentation.patch import Patch
+from otel_ml.instrumentation.requests import asgi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

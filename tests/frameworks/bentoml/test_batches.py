@@ -14,7 +14,7 @@ from otlp_sink import attributes
 from server_process import BIN, PORT, ServerProcess
 
 from otel_ml import semconv
-from otel_ml.instrumentation.serving import ServedRequest
+from otel_ml.instrumentation.requests.serving import ServedRequest
 from otel_ml.recording import guard
 
 # BentoML uses what newer versions of its requirements deprecate.
@@ -182,7 +182,7 @@ async def test_a_model_that_fails_fails_its_own_requests(telemetry):
 
 async def test_requests_that_are_excluded_stay_so_in_a_batch(telemetry):
     """OTEL_PYTHON_ML_EXCLUDED_URLS says so for the path, and all requests of an API share it."""
-    from otel_ml.instrumentation.serving import LeftAlone
+    from otel_ml.instrumentation.requests.serving import LeftAlone
 
     requests = Requests(model_of([]), max_latency_in_ms=60_000, max_batch_size=8)
     with LeftAlone():

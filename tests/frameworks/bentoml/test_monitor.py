@@ -14,8 +14,8 @@ from server_process import BIN, PORT, ServerProcess
 import otel_ml
 from otel_ml import semconv
 from otel_ml.bento import Monitor
-from otel_ml.instrumentation.batching import BatchMember, batch_of_requests
-from otel_ml.instrumentation.serving import ServedRequest
+from otel_ml.instrumentation.calls.batching import BatchMember, batch_of_requests
+from otel_ml.instrumentation.requests.serving import ServedRequest
 from otel_ml.recording import guard
 from otel_ml.sketch import codec
 

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from otel_ml.instrumentation.models.catboost import CatBoostInstrumentor
 from otel_ml.instrumentation.models.sklearn import SklearnInstrumentor
-from otel_ml.instrumentation.sources import source_of
+from otel_ml.instrumentation.reading.sources import source_of
 from otel_ml.recording import guard
 from otel_ml.testing import captured_telemetry
 

@@ -14,10 +14,10 @@ import scipy.sparse
 import xgboost
 from contracts.instrumentation import ModelContract, instrumented, rows_of
 
-from otel_ml.instrumentation import sources
 from otel_ml.instrumentation.models.sklearn import SklearnInstrumentor
 from otel_ml.instrumentation.models.xgboost import XGBoostInstrumentor
-from otel_ml.instrumentation.sources import source_of
+from otel_ml.instrumentation.reading import sources
+from otel_ml.instrumentation.reading.sources import source_of
 from otel_ml.recording import guard
 from otel_ml.testing import captured_telemetry
 

@@ -15,7 +15,7 @@ from otel_ml import semconv
 from otel_ml.config import Settings
 from otel_ml.instrumentation.models import triton_client
 from otel_ml.instrumentation.models.triton_client import TritonClientInstrumentor
-from otel_ml.instrumentation.serving import ServedRequest, prediction_header
+from otel_ml.instrumentation.requests.serving import ServedRequest, prediction_header
 from otel_ml.sketch.feature import FeatureKey, FeatureRole
 from otel_ml.testing import captured_telemetry
 

@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 
 from otel_ml.config import Settings
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import current_scope
+from otel_ml.instrumentation.requests.scope import current_scope
 from otel_ml.instrumentation.servers.fastapi import FastAPIInstrumentor
 from otel_ml.instrumentation.servers.starlette import StarletteInstrumentor
 from otel_ml.recording import delivery

@@ -23,7 +23,7 @@ from starlette.routing import Mount
 from otel_ml.config import Settings
 from otel_ml.instrumentation import identity
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import current_scope
+from otel_ml.instrumentation.requests.scope import current_scope
 from otel_ml.instrumentation.servers.fastapi import FastAPIInstrumentor
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.recording.recorder import get_recorder

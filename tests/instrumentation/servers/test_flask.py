@@ -12,7 +12,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from otel_ml.config import Settings
 from otel_ml.instrumentation import identity
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import current_scope
+from otel_ml.instrumentation.requests.scope import current_scope
 from otel_ml.instrumentation.servers.flask import FlaskInstrumentor
 from otel_ml.recording.recorder import get_recorder
 from otel_ml.recording.request import request_scope

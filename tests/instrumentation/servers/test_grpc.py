@@ -14,7 +14,7 @@ from instrumentation.servers.grpc_calls import SERVICE, AioServer, area_of, call
 
 from otel_ml.config import Settings
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import current_scope
+from otel_ml.instrumentation.requests.scope import current_scope
 from otel_ml.recording.recorder import get_recorder
 from otel_ml.recording.request import request_scope
 

@@ -14,11 +14,11 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_ml.instrumentation.base import MLInstrumentor
-from otel_ml.instrumentation.model_call import NotGiven, call, call_model
+from otel_ml.instrumentation.calls.model_call import NotGiven, call, call_model
+from otel_ml.instrumentation.calls.quiet import code_of, quiet, training
 from otel_ml.instrumentation.models.sklearn.model import ADAPTOR, explains
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import ABSENT, ModulePatch, Patch
-from otel_ml.instrumentation.quiet import code_of, quiet, training
 from otel_ml.recording.guard import failed
 
 if TYPE_CHECKING:

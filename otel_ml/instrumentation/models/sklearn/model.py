@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_ml.instrumentation.calls.model_call import ModelAdaptor
 from otel_ml.instrumentation.identity import key_of
-from otel_ml.instrumentation.model_call import ModelAdaptor
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.sketch.feature import FeatureKind
 

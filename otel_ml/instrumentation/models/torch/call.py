@@ -7,7 +7,8 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml.instrumentation.model_call import call_model
+from otel_ml.instrumentation.calls.model_call import call_model
+from otel_ml.instrumentation.calls.observed_call import ObservedCall
 from otel_ml.instrumentation.models.torch.model import (
     ADAPTOR,
     PLACE,
@@ -18,7 +19,6 @@ from otel_ml.instrumentation.models.torch.model import (
     parameters,
     read_late,
 )
-from otel_ml.instrumentation.observed_call import ObservedCall
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.recording.guard import failed, guarded
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.errors import NotWatchableError
 from otel_ml.instrumentation.base import MLInstrumentor
+from otel_ml.instrumentation.calls.observed_call import ObservedCall
 from otel_ml.instrumentation.models.torch.call import take_off
 from otel_ml.instrumentation.models.torch.model import WHERE, describe, read_written
 from otel_ml.instrumentation.models.torch.watching import Watch, switch, watch_of, watches
-from otel_ml.instrumentation.observed_call import ObservedCall
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import ModulePatch, Patch
 from otel_ml.recording.guard import failed

@@ -7,9 +7,10 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from otel_ml.instrumentation import identity, tensors
+from otel_ml.instrumentation import identity
+from otel_ml.instrumentation.calls.model_call import ModelAdaptor
 from otel_ml.instrumentation.identity import key_of
-from otel_ml.instrumentation.model_call import ModelAdaptor
+from otel_ml.instrumentation.reading import tensors
 from otel_ml.recording.inference import ModelInfo
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_ml.instrumentation.identity import infos, key_of, remember
 from otel_ml.instrumentation.late_recorder import the_recorder
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import current_scope
+from otel_ml.instrumentation.requests.scope import current_scope
+from otel_ml.instrumentation.requests.serving import prediction_header
 from otel_ml.instrumentation.servers.bentoml.reading import inference_of, is_announced
-from otel_ml.instrumentation.serving import prediction_header
 from otel_ml.recording import spans
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import Inference, ModelInfo
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from otel_ml.config import Settings
-    from otel_ml.instrumentation.scope import InferenceScope
+    from otel_ml.instrumentation.requests.scope import InferenceScope
     from otel_ml.instrumentation.servers.bentoml.reading import ApiExchange
 
 _WHERE: Final = "bentoml hook"

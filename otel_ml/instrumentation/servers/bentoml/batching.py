@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml.instrumentation.batching import BatchMember, batch_of_requests, this_request
+from otel_ml.instrumentation.calls.batching import BatchMember, batch_of_requests, this_request
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.serving import LeftAlone
+from otel_ml.instrumentation.requests.serving import LeftAlone
 from otel_ml.instrumentation.suppression import suppressed
 from otel_ml.recording.guard import failed
 

@@ -8,13 +8,13 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.instrumentation.late_recorder import the_recorder
-from otel_ml.instrumentation.scope import current_scope
+from otel_ml.instrumentation.requests.scope import current_scope
 from otel_ml.recording.guard import failed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from otel_ml.instrumentation.scope import InferenceScope
+    from otel_ml.instrumentation.requests.scope import InferenceScope
 
 _WHERE: Final = "bentoml client hook"
 _ID_HEADER: Final = "x-request-id"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from otel_ml.instrumentation import asgi
 from otel_ml.instrumentation.base import MLInstrumentor
 from otel_ml.instrumentation.patch import ModulePatch, Patch
+from otel_ml.instrumentation.requests import asgi
 from otel_ml.instrumentation.servers.bentoml import api_calls, batching, hops, tracing
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_ml.instrumentation.exchange import (
+from otel_ml.instrumentation.reading.exchange import (
     inference_in,
     looks_like_inference,
     outputs_in,

@@ -41,7 +41,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from otel_ml.instrumentation.models.sklearn.hooks import _HOOKS, _KINDS, SklearnInstrumentor, _subclasses
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import InferenceScope
+from otel_ml.instrumentation.requests.scope import InferenceScope
 from otel_ml.recording.request import request_scope
 
 HERE = Path(__file__).parent

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import SpanContext
 
-    from otel_ml.instrumentation.exchange import Exchange
-    from otel_ml.instrumentation.scope import InferenceScope
+    from otel_ml.instrumentation.reading.exchange import Exchange
+    from otel_ml.instrumentation.requests.scope import InferenceScope
 
 _MAX_INFOS: Final = 1_000
 _infos: dict[tuple[ModelKey, str], ModelInfo] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml.instrumentation.tensors import is_at_hand
+from otel_ml.instrumentation.reading.tensors import is_at_hand
 from otel_ml.sketch.feature import FeatureKind
 
 if TYPE_CHECKING:

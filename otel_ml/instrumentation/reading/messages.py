@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml.instrumentation.exchange import Exchange
+from otel_ml.instrumentation.reading.exchange import Exchange
 
 if TYPE_CHECKING:
-    from otel_ml.instrumentation.open_inference import Tensor
+    from otel_ml.instrumentation.reading.open_inference import Tensor
     from otel_ml.recording.inference import ModelInfo
 
 _MAX_DEPTH: Final = 4
@@ -44,7 +44,7 @@ def is_tensor_exchange(request: Any, response: Any) -> bool:
 
 def read_tensors(request: Any, response: Any, info: ModelInfo) -> Exchange | None:
     """Features, predictions and scores of such an exchange; None if shapes and contents disagree."""
-    from otel_ml.instrumentation.open_inference import features_of, outputs_of  # noqa: PLC0415 - numpy comes with it
+    from otel_ml.instrumentation.reading.open_inference import features_of, outputs_of  # noqa: PLC0415 - numpy comes with it
 
     features = features_of(_tensors(request.inputs, request.raw_input_contents), info)
     predictions, scores = outputs_of(_tensors(response.outputs, response.raw_output_contents))
@@ -76,7 +76,7 @@ def plain(message: Any, depth: int = _MAX_DEPTH) -> dict[str, Any]:
 
 
 def _tensors(described: Any, raw: Any) -> list[Tensor]:
-    from otel_ml.instrumentation.open_inference import Tensor  # noqa: PLC0415 - numpy comes with it
+    from otel_ml.instrumentation.reading.open_inference import Tensor  # noqa: PLC0415 - numpy comes with it
 
     return [
         Tensor(tensor.name, tuple(tensor.shape), tensor.datatype, _contents(tensor, raw[index] if raw else None))

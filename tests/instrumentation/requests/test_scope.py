@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_ml.instrumentation.scope import InferenceScope, current_scope, id_from_headers, new_prediction_id
+from otel_ml.instrumentation.requests.scope import InferenceScope, current_scope, id_from_headers, new_prediction_id
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.recording.request import request_scope
 from otel_ml.sketch.feature import ModelKey

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from otel_ml.instrumentation.batching import BatchMember, batch_of_requests, this_request
-from otel_ml.instrumentation.observed_call import ObservedCall
+from otel_ml.instrumentation.calls.batching import BatchMember, batch_of_requests, this_request
+from otel_ml.instrumentation.calls.observed_call import ObservedCall
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import InferenceScope, current_scope
-from otel_ml.instrumentation.serving import ServedRequest
+from otel_ml.instrumentation.requests.scope import InferenceScope, current_scope
+from otel_ml.instrumentation.requests.serving import ServedRequest
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.recording.recorder import get_recorder
 from otel_ml.recording.request import request_scope

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from otel_ml.config import Settings
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import InferenceScope, current_scope
-from otel_ml.instrumentation.serving import LeftAlone, ServedRequest, is_excluded, prediction_header
+from otel_ml.instrumentation.requests.scope import InferenceScope, current_scope
+from otel_ml.instrumentation.requests.serving import LeftAlone, ServedRequest, is_excluded, prediction_header
 from otel_ml.recording import guard
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.recording.recorder import get_recorder

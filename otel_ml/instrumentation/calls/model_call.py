@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_ml.instrumentation.identity import infos, remember
 from otel_ml.instrumentation.late_recorder import the_recorder
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import ModelCalls
+from otel_ml.instrumentation.requests.scope import ModelCalls
 from otel_ml.instrumentation.suppression import suppressed
 from otel_ml.recording import spans
 from otel_ml.recording.guard import failed

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from otel_ml.instrumentation.open_inference import Tensor, answers_of, features_of, instances_of, outputs_of, together
+from otel_ml.instrumentation.reading.open_inference import (
+    Tensor,
+    answers_of,
+    features_of,
+    instances_of,
+    outputs_of,
+    together,
+)
 from otel_ml.recording.columns import RowBatch, batch_of
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.sketch.feature import ModelKey

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from otel_ml.instrumentation.tensors import MAX_SCORES, rows_only
+from otel_ml.instrumentation.reading.tensors import MAX_SCORES, rows_only
 from otel_ml.recording.columns import ColumnBatch
 from otel_ml.recording.inference import ModelInfo
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from otel_ml.instrumentation import sources
-from otel_ml.instrumentation.sources import SMALL, remember_source, source_of
+from otel_ml.instrumentation.reading import sources
+from otel_ml.instrumentation.reading.sources import SMALL, remember_source, source_of
 
 
 class Container:

@@ -5,9 +5,9 @@ import types
 
 import pytest
 
+from otel_ml.instrumentation.calls.quiet import quiet, quiet_functions
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.patch import Ledger
-from otel_ml.instrumentation.quiet import quiet, quiet_functions
 
 
 def test_a_quiet_call_sets_the_flag_and_takes_it_back():

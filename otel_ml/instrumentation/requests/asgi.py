@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_ml.instrumentation.serving import LeftAlone, ServedRequest, is_excluded, prediction_header
+from otel_ml.instrumentation.requests.serving import LeftAlone, ServedRequest, is_excluded, prediction_header
 from otel_ml.recording.guard import failed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from otel_ml.instrumentation.base import MLInstrumentor
-    from otel_ml.instrumentation.scope import InferenceScope
+    from otel_ml.instrumentation.requests.scope import InferenceScope
 
 _TAKEN: Final = "otel_ml.taken"
 """In the ASGI scope: this request is being taken care of already, by the application this one is mounted in or is."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.instrumentation.late_recorder import the_recorder
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import InferenceScope, current_scope
+from otel_ml.instrumentation.requests.scope import InferenceScope, current_scope
 from otel_ml.recording.guard import failed
 from otel_ml.recording.request import request_scope
 

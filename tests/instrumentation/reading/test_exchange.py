@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel
 
-from otel_ml.instrumentation.exchange import Exchange, inference_in, looks_like_inference
+from otel_ml.instrumentation.reading.exchange import Exchange, inference_in, looks_like_inference
 
 
 class Flower(BaseModel):

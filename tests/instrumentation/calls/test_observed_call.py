@@ -9,10 +9,10 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otel_ml import semconv
-from otel_ml.instrumentation.observed_call import ObservedCall
+from otel_ml.instrumentation.calls.observed_call import ObservedCall
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import InferenceScope
-from otel_ml.instrumentation.serving import ServedRequest
+from otel_ml.instrumentation.requests.scope import InferenceScope
+from otel_ml.instrumentation.requests.serving import ServedRequest
 from otel_ml.recording import guard
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.recording.recorder import get_recorder

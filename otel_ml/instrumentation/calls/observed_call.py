@@ -8,10 +8,10 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from otel_ml.instrumentation.calls.model_call import rows_of
 from otel_ml.instrumentation.late_recorder import the_recorder
-from otel_ml.instrumentation.model_call import rows_of
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import current_scope
+from otel_ml.instrumentation.requests.scope import current_scope
 from otel_ml.instrumentation.suppression import suppressed
 from otel_ml.recording import spans
 from otel_ml.recording.guard import failed

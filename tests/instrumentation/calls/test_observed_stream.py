@@ -9,11 +9,11 @@ import pytest
 from opentelemetry import trace
 
 from otel_ml import semconv
-from otel_ml.instrumentation.observed_call import ObservedCall
-from otel_ml.instrumentation.observed_stream import observed_stream
+from otel_ml.instrumentation.calls.observed_call import ObservedCall
+from otel_ml.instrumentation.calls.observed_stream import observed_stream
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.scope import current_scope
-from otel_ml.instrumentation.serving import ServedRequest
+from otel_ml.instrumentation.requests.scope import current_scope
+from otel_ml.instrumentation.requests.serving import ServedRequest
 from otel_ml.recording import guard
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.sketch.feature import ModelKey

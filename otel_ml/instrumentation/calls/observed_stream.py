@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
     from contextvars import Context
 
-    from otel_ml.instrumentation.observed_call import ObservedCall
-    from otel_ml.instrumentation.scope import InferenceScope
-    from otel_ml.instrumentation.serving import ServedRequest
+    from otel_ml.instrumentation.calls.observed_call import ObservedCall
+    from otel_ml.instrumentation.requests.scope import InferenceScope
+    from otel_ml.instrumentation.requests.serving import ServedRequest
 
 
 async def observed_stream(

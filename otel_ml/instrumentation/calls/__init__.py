@@ -1,0 +1,1 @@
+"""Calls of models: which one counts, and how it becomes an inference."""
