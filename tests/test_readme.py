@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -125,9 +126,26 @@ def test_every_name_and_variable_it_mentions_exists():
     assert {link for link in links if not link.startswith("http") and not (ROOT / link).exists()} == set()
 
 
+def test_every_framework_is_in_the_tables():
+    """With what was tested, and with what is not seen."""
+    called = {"sklearn": "scikit-learn", "onnxruntime": "onnx runtime"}
+    names = [
+        point.name.removeprefix("otel_ml_")
+        for point in entry_points(group="opentelemetry_instrumentor")
+        if point.value.startswith("otel_ml.")
+    ]
+    rows = [line.split("|")[1].strip().lower() for line in README.splitlines() if line.startswith("| ")]
+
+    assert len(names) >= 20
+    for name in names:
+        title = called.get(name, name.replace("_", " "))
+        assert any(row.startswith(title) or row.endswith(title) for row in rows), name
+
+
 def test_continuous_integration_runs_the_readmes_test_command():
     """What the README calls the tests is what guards every change."""
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "make test-frameworks" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "make lint" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
