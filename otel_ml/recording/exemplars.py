@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import row_id
 from otel_ml.recording.values import category_of
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason, merged_exemplars
@@ -33,6 +34,7 @@ class ExemplarFinder:
         self._calls: Sequence[Any] = ()
         self._ends: list[int] = []
         self._offset = 0
+        self._findable: np.ndarray[Any, Any] | None = None
         self._found: dict[FeatureKey, list[Exemplar]] = {}
         self._extremes: dict[tuple[FeatureKey, ...], _Extremes] = {}
 
@@ -44,9 +46,12 @@ class ExemplarFinder:
     def begin(self, calls: Sequence[Any], sizes: Sequence[int]) -> None:
         """What is shown from here on are the rows of these calls: `Inference`s, or tuples of their first fields."""
         self._offset = 0
-        if any(_can_be_found(call) for call in calls):
+        findable = [_can_be_found(call) for call in calls]
+        if any(findable):
             self._calls = calls
             self._ends = list(accumulate(sizes))
+            # Who cannot be found again must not stand in front of who can.
+            self._findable = None if all(findable) else np.repeat(findable, sizes)
         else:
             self._calls = ()
 
@@ -65,15 +70,31 @@ class ExemplarFinder:
         """
         if not self._calls or not len(matrix):
             return
+        try:
+            self._look_at_numbers(keys, matrix, mismatched)
+        except Exception as error:  # the rows themselves must not be lost for it
+            failed("finding exemplars", error)
+
+    def _look_at_numbers(self, keys: tuple[FeatureKey, ...], matrix: FloatArray, mismatched: CountArray | None) -> None:
+        rows: Any = range(len(matrix))
+        if self._findable is not None:
+            rows = np.flatnonzero(self._findable[self._offset : self._offset + len(matrix)])
+            matrix = matrix[rows]
+            if not len(matrix):
+                return
         known = self._extremes.get(keys)
         if known is None:
             known = self._extremes[keys] = _Extremes.of(len(keys))
         highest = np.fmax.reduce(matrix, axis=0)
         lowest = np.fmin.reduce(matrix, axis=0)
         for index in np.flatnonzero(highest > known.highest).tolist():
-            self._note(keys[index], ExemplarReason.LARGEST, int(np.nanargmax(matrix[:, index])), float(highest[index]))
+            self._note(
+                keys[index], ExemplarReason.LARGEST, rows[int(np.nanargmax(matrix[:, index]))], float(highest[index])
+            )
         for index in np.flatnonzero(lowest < known.lowest).tolist():
-            self._note(keys[index], ExemplarReason.SMALLEST, int(np.nanargmin(matrix[:, index])), float(lowest[index]))
+            self._note(
+                keys[index], ExemplarReason.SMALLEST, rows[int(np.nanargmin(matrix[:, index]))], float(lowest[index])
+            )
         np.fmax(known.highest, highest, out=known.highest)
         np.fmin(known.lowest, lowest, out=known.lowest)
         # A sum is NaN where any addend is: one pass instead of a mask as large as the matrix.
@@ -83,7 +104,9 @@ class ExemplarFinder:
             absent = np.flatnonzero(np.isnan(matrix[:, index]))
             if absent.size:  # +inf and -inf together give a NaN too
                 odd = mismatched is not None and mismatched[index] > 0
-                self._note(keys[index], ExemplarReason.MISMATCHED if odd else ExemplarReason.MISSING, int(absent[0]))
+                self._note(
+                    keys[index], ExemplarReason.MISMATCHED if odd else ExemplarReason.MISSING, rows[int(absent[0])]
+                )
                 known.absent[index] = True
 
     def objects(self, key: FeatureKey, values: Sequence[Any], named: Collection[str] | None) -> None:
@@ -94,6 +117,12 @@ class ExemplarFinder:
         """
         if not self._calls:
             return
+        try:
+            self._look_at_objects(key, values, named)
+        except Exception as error:
+            failed("finding exemplars", error)
+
+    def _look_at_objects(self, key: FeatureKey, values: Sequence[Any], named: Collection[str] | None) -> None:
         if not self._has(key, ExemplarReason.MISSING):
             absent = next((index for index, value in enumerate(values) if value is None), None)
             if absent is not None:
@@ -116,7 +145,7 @@ class ExemplarFinder:
         return found
 
     def _note(self, key: FeatureKey, reason: ExemplarReason, index: int, value: float | None = None) -> None:
-        row = self._offset + index
+        row = self._offset + int(index)
         position = bisect_right(self._ends, row)
         if position >= len(self._calls):
             return
@@ -164,6 +193,6 @@ def _exemplar(call: Any, index: int, rows: int, reason: ExemplarReason, value: f
         context.trace_id if traced else 0,
         context.span_id if traced else 0,
         call[9] or time.time_ns(),
-        (row_id(call[7], index, rows) or "")[:_MAX_NAME],
+        str(row_id(call[7], index, rows) or "")[:_MAX_NAME],
         value if value is not None and np.isfinite(value) else None,
     )

@@ -213,7 +213,9 @@ def _exponential(series: SeriesSet, now: int) -> Callable[[dict[str, str], Expon
             flags=0,
             min=moments.minimum,
             max=moments.maximum,
-            exemplars=[_exemplar(exemplar) for exemplar in state.exemplars if exemplar.value is not None],
+            exemplars=[
+                _exemplar(exemplar) for exemplar in state.exemplars if exemplar.value is not None and exemplar.trace_id
+            ],
         )
 
     return point

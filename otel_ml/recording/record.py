@@ -131,7 +131,7 @@ def _record_with_care(told: Told) -> None:
         scope = request_scope.get()
         if scope is not None:
             scope.recorded(inference.model)
-        if _recorder.wants_span_context:
+        if _recorder.wants_span_context or scope is not None:
             own_id = inference.prediction_id
             if own_id is None and scope is not None:
                 own_id = scope.prediction_id

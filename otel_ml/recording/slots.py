@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
 from otel_ml.recording.accumulator import ModelAccumulator
-from otel_ml.recording.guard import warn_once
+from otel_ml.recording.guard import failed, warn_once
 from otel_ml.recording.inference import SHORT
 from otel_ml.recording.queue import MAX_MODELS
 from otel_ml.sketch.snapshot import Segment
@@ -151,9 +151,13 @@ _WHOLE: Final = Slot()
 
 
 def _segments(given: Mapping[Any, Any]) -> list[Segment]:
-    items = list(given.items())[:MAX_DIMENSIONS]
-    return [
-        Segment(bounded(str(dimension), _NAME_LENGTH), bounded(str(value), _NAME_LENGTH))
-        for dimension, value in items
-        if value is not None
-    ]
+    try:
+        items = list(given.items())[:MAX_DIMENSIONS]
+        return [
+            Segment(bounded(str(dimension), _NAME_LENGTH), bounded(str(value), _NAME_LENGTH))
+            for dimension, value in items
+            if value is not None
+        ]
+    except Exception as error:  # no mapping, or a value whose own methods fail: the row still counts for the whole
+        failed("reading segments", error)
+        return []

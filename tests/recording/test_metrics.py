@@ -8,6 +8,7 @@ from opentelemetry import metrics
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_ml import record, semconv
 from otel_ml.recording.inference import Inference, ModelInfo
@@ -258,3 +259,24 @@ def test_another_sdk_is_left_alone(caplog):
 
     assert sum(snapshot.rows for snapshot in snapshots) == 2
     assert caplog.text.count("no place for our metrics") == 1
+
+
+def test_an_exemplar_on_a_histogram_leads_to_a_trace():
+    """Of the largest and smallest value of the interval; a row that was not traced makes none."""
+    inference = Inference(
+        MODEL,
+        "predict",
+        np.array([[1.0], [9.0]]),
+        np.ones(2),
+        span_context=SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1)),
+    )
+    with captured_telemetry() as telemetry:
+        get_recorder().submit(inference)
+        get_recorder().submit(Inference(MODEL, "predict", np.array([[50.0]]), np.ones(1)))
+
+        (point,) = telemetry.points("ml.feature.value")
+
+    assert {(exemplar.value, exemplar.trace_id, exemplar.span_id) for exemplar in point.exemplars} == {
+        (9.0, 0xABC, 0xDEF),
+        (1.0, 0xABC, 0xDEF),
+    }

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_ml import record
+from otel_ml.recording import guard
 from otel_ml.recording import slots as slots_module
 from otel_ml.recording.inference import Inference, ModelInfo
 from otel_ml.recording.slots import MAX_SEGMENTS, Slot, Slots
@@ -90,3 +91,21 @@ def test_hostile_segments_cost_no_memory():
 
     assert len(groups) == 1 + slots_module.MAX_DIMENSIONS
     assert peak < 1_000_000
+
+
+class Hostile:
+    """Fails whatever it is asked."""
+
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+def test_segments_that_cannot_be_read_cost_no_row():
+    """The row counts for the whole all the same."""
+    slots = Slots(interval_ns=10**9, max_features=10)
+    calls = [Inference(INFO, "record", {"x": 1.0}, segments=odd) for odd in ({"a": Hostile()}, [1], "text", 7)]
+
+    groups = slots.grouped(calls)
+
+    assert {key: len(found) for key, found in groups.items()} == {(INFO.key, Slot()): 4}
+    guard.reset()
