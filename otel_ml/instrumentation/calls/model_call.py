@@ -138,7 +138,7 @@ def call_model(  # noqa: PLR0915 - each further call or keyword costs 60 ns of t
                     prediction_id,
                     context,
                     0,
-                    None,
+                    scope.segments if scope is not None else None,
                     None,
                 )
             )

@@ -82,6 +82,7 @@ def _record(
             (scope.row_ids or scope.prediction_id) if recorder.wants_span_context else None,
             context,
             timestamp,
+            scope.segments,
         )
     )
 

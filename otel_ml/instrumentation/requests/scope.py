@@ -192,6 +192,7 @@ class InferenceScope:
             self.closed = True
             self._models.clear()
             self.members = ()
+            self.segments = None
 
 
 def current_scope() -> InferenceScope | None:

@@ -6,8 +6,17 @@ import uuid
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression
 
-from otel_ml.instrumentation.requests.scope import InferenceScope, current_scope, id_from_headers, new_prediction_id
+from otel_ml.instrumentation.requests.scope import (
+    InferenceScope,
+    current_prediction_id,
+    current_scope,
+    id_from_headers,
+    new_prediction_id,
+    set_segments,
+)
+from otel_ml.instrumentation.requests.serving import ServedRequest
 from otel_ml.recording.inference import ModelInfo
 from otel_ml.recording.request import request_scope
 from otel_ml.sketch.feature import ModelKey
@@ -153,3 +162,24 @@ def test_a_closed_scope_is_no_scope():
         assert scope.prediction_id is None
     finally:
         request_scope.reset(token)
+
+
+def test_segments_of_a_request_go_with_its_model_calls(recorded, sklearn_instrumented):
+    """Told once in the request, by whoever knows them; outside of requests there is nothing to tell."""
+    model = LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
+    set_segments({"country": "SE"})
+    with ServedRequest("test"):
+        set_segments({"country": "NO"})
+        set_segments({"channel": "app"})
+        model.predict([[0.5]])
+    model.predict([[0.5]])
+
+    assert [call.segments for call in recorded] == [{"country": "NO", "channel": "app"}, None]
+
+
+def test_the_id_of_a_request_can_be_asked_for():
+    """To store it beside the answer, say; outside of requests there is none."""
+    with ServedRequest("test", headers=[("x-request-id", "order-17")]):
+        within = current_prediction_id()
+
+    assert (within, current_prediction_id()) == ("order-17", None)
