@@ -130,7 +130,7 @@ def test_a_point_in_time_is_the_same_however_it_is_written(value):
         (0, None),
         (None, None),
         (pd.NaT, None),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "s"), None),
         (time(12), None),
         (np.timedelta64(1, "s"), None),
     ],

@@ -149,7 +149,7 @@ UTC = dt.timezone.utc
         [dt.datetime(2026, 1, 5, 15, tzinfo=dt.timezone(dt.timedelta(hours=2))), pd.NaT],
         [dt.datetime(2026, 1, 5, 13), float("nan")],  # noqa: DTZ001 - without a zone it is UTC
         [pd.Timestamp("2026-01-05T13:00Z"), None],
-        [np.datetime64("2026-01-05T13", "ns"), np.datetime64("NaT")],
+        [np.datetime64("2026-01-05T13", "ns"), np.datetime64("NaT", "s")],
         np.array(["2026-01-05T13", "NaT"], "M8[s]"),
         np.array(["2026-01-05T13", "NaT"], "M8[ns]"),
         ["2026-01-05T13:00:00Z", None],

@@ -24,7 +24,7 @@ from otel_ml.sketch.feature import FeatureKind
         (["one two three four five six seven eight nine ten eleven twelve"], FeatureKind.CATEGORICAL),
         (["one two three four five six seven eight nine ten eleven twelve thirteen"], FeatureKind.TEXT),
         ([datetime(2026, 1, 1), None], FeatureKind.DATETIME),  # noqa: DTZ001 - a naive one, as it comes
-        ([np.datetime64("2026-01-01"), np.datetime64("NaT")], FeatureKind.DATETIME),
+        ([np.datetime64("2026-01-01"), np.datetime64("NaT", "s")], FeatureKind.DATETIME),
         ([{"a": 1}], FeatureKind.OPAQUE),
         ([np.array(1.0), np.array(2.0)], FeatureKind.NUMERIC),
         ([None] * 500 + [1.0], FeatureKind.NUMERIC),

@@ -115,4 +115,4 @@ def _unmasked(array: Any) -> np.ndarray[Any, Any]:
     kind = array.dtype.kind
     if kind in "fiu":
         return np.asarray(array.astype(np.float64).filled(np.nan))
-    return np.asarray(array.filled(np.datetime64("NaT")) if kind == "M" else array.astype(object).filled(None))
+    return np.asarray(array.filled(np.datetime64("NaT", "s")) if kind == "M" else array.astype(object).filled(None))

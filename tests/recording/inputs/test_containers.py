@@ -129,7 +129,7 @@ def as_structured(table):
             if name == "number":
                 value = np.nan if value is None else value
             if name == "moment":
-                value = np.datetime64("NaT") if value is None else np.datetime64(value.replace(tzinfo=None), "us")
+                value = np.datetime64("NaT", "s") if value is None else np.datetime64(value.replace(tzinfo=None), "us")
             array[name][index] = value
     return array
 
