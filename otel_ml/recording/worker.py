@@ -16,7 +16,7 @@ from otel_ml.recording.guard import failed
 from otel_ml.recording.outputs import length_of
 from otel_ml.recording.packages import packages_digest
 from otel_ml.recording.privacy import PrivacyPolicy, Redactor, names_of
-from otel_ml.recording.queue import QUEUE_FULL, TOO_LARGE
+from otel_ml.recording.queue import MAX_MODELS, QUEUE_FULL, TOO_LARGE
 from otel_ml.recording.readers import extend_readers
 from otel_ml.recording.slots import Slot, Slots
 from otel_ml.recording.snapshots import SeriesPublisher, SnapshotEmitter, model_attributes
@@ -273,6 +273,8 @@ class Worker:
         drained = accumulator.drained(columns)
         redactor = self._redactors.get(key)
         if redactor is None:
+            if len(self._redactors) >= 2 * MAX_MODELS:  # of models that are long gone: names may go on for ever
+                self._redactors.pop(next(iter(self._redactors)))
             redactor = self._redactors[key] = Redactor(self._privacy, names_of(self._slots.baseline(key)))
         redactor.redact(columns, accumulator.classes, is_segment=slot.segment is not None)
         if slot.segment is not None:
