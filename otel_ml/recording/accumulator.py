@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -255,6 +256,15 @@ class ModelAccumulator:
             calls = self._calls_of(CallKind(inferences[0][1], inferences[0][0].system, None))
             calls.sizes.extend([size for size in sizes if size is not None])
             return
+        if min(map(len, inferences)) > SHORT:
+            kinds = set(zip(map(_OPERATION, inferences), map(_ERROR, inferences), strict=True))
+            durations = list(map(_DURATION, inferences))
+            if len(kinds) == 1 and min(durations) >= 0.0 and None not in sizes:  # the usual chunk: nothing to sort out
+                operation, error = kinds.pop()
+                calls = self._calls_of(CallKind(operation, inferences[0][0].system, error))
+                calls.durations_s.extend(durations)
+                calls.sizes.extend(sizes)  # type: ignore[arg-type]  # there is no None among them
+                return
         for inference, size in zip(inferences, sizes, strict=True):
             whole = len(inference) > SHORT
             calls = self._calls_of(CallKind(inference[1], inference[0].system, inference[6] if whole else None))
@@ -270,6 +280,9 @@ class ModelAccumulator:
         return calls
 
 
+_OPERATION, _DURATION, _ERROR = itemgetter(1), itemgetter(5), itemgetter(6)
+
+
 def _run_end(inferences: Sequence[Any], start: int) -> int:
     """Where the run of inferences ends whose features can be read as one."""
     info, _, features = inferences[start][:3]
@@ -280,12 +293,11 @@ def _run_end(inferences: Sequence[Any], start: int) -> int:
         while stop < len(inferences) and type(inferences[stop][2]) is dict and is_row(inferences[stop][2]):
             stop += 1
     elif isinstance(features, np.ndarray) and features.ndim == 2 and features.dtype.names is None:
+        dtype, shape = features.dtype, features.shape[1:]
         while stop < len(inferences):
             other = inferences[stop]
             if other[0] is not info or not (
-                isinstance(other[2], np.ndarray)
-                and other[2].dtype == features.dtype
-                and other[2].shape[1:] == features.shape[1:]
+                isinstance(other[2], np.ndarray) and other[2].dtype == dtype and other[2].shape[1:] == shape
             ):
                 break
             stop += 1

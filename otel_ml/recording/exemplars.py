@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from itertools import accumulate
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from otel_ml.sketch.sketch import CountArray, FloatArray
 
 _MAX_NAME = 128
+_ID, _CONTEXT = itemgetter(7), itemgetter(8)
 
 
 class ExemplarFinder:
@@ -46,6 +48,9 @@ class ExemplarFinder:
     def begin(self, calls: Sequence[Any], sizes: Sequence[int]) -> None:
         """What is shown from here on are the rows of these calls: `Inference`s, or tuples of their first fields."""
         self._offset = 0
+        if min(map(len, calls), default=0) > 8 and not any(map(_ID, calls)) and not any(map(_CONTEXT, calls)):
+            self._calls = ()  # the usual chunk where nobody traces
+            return
         findable = [_can_be_found(call) for call in calls]
         if any(findable):
             self._calls = calls

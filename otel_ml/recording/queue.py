@@ -12,7 +12,7 @@ from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import Inference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from otel_ml.recording.inference import ModelInfo
     from otel_ml.sketch.feature import ModelKey
@@ -172,10 +172,11 @@ class InferenceQueue:
             self._weight = 0
         return taken
 
-    def release(self, inference: Any) -> None:
-        """Say that something taken is no longer held."""
-        if len(inference) > _WHOLE:
-            self._weight = max(0, self._weight - inference[-1])
+    def release(self, taken: Sequence[Any]) -> None:
+        """Say that what was taken is no longer held."""
+        weight = sum([inference[-1] for inference in taken if len(inference) > _WHOLE])
+        if weight:
+            self._weight = max(0, self._weight - weight)
 
     def tallies(self) -> list[tuple[ModelKey, Tally]]:
         """What was let go, by model."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_ml import semconv
@@ -65,8 +66,15 @@ class Slots:
 
     def grouped(self, inferences: Sequence[Any]) -> dict[tuple[ModelKey, Slot], list[Any]]:
         """Inferences by where they belong, in order; one that names segments is in several places."""
-        if len({inference[0] for inference in inferences}) == 1 and set(map(len, inferences)) == {SHORT}:
-            return {(inferences[0][0].key, _WHOLE): list(inferences)}
+        # The usual chunk is of one model, of now, and names no segments: told by a few passes in C.
+        if len(set(map(_INFO, inferences))) == 1:
+            lengths = set(map(len, inferences))
+            if lengths == {SHORT} or (
+                min(lengths) >= _WITH_SEGMENTS
+                and not any(map(_TIMESTAMP, inferences))
+                and not any(map(_SEGMENTS, inferences))
+            ):
+                return {(inferences[0][0].key, _WHOLE): list(inferences)}
         groups: dict[tuple[ModelKey, Slot], list[Any]] = {}
         for inference in inferences:
             key = inference[0].key
@@ -148,6 +156,10 @@ class Slots:
 
 
 _WHOLE: Final = Slot()
+_INFO: Final = itemgetter(0)
+_TIMESTAMP: Final = itemgetter(9)
+_SEGMENTS: Final = itemgetter(10)
+_WITH_SEGMENTS: Final = 11
 
 
 def _segments(given: Mapping[Any, Any]) -> list[Segment]:

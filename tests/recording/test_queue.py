@@ -80,7 +80,7 @@ def test_the_bytes_that_wait_are_bounded(monkeypatch):
     assert len(queue) == 3
     assert queue.tallies()[0][1].queue_full == 470
     for taken in queue.take(3):
-        queue.release(taken)
+        queue.release([taken])
     queue.put(Inference(MODEL, "predict", features))
     assert len(queue) == 1
 
