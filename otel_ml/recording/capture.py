@@ -4,7 +4,7 @@ Callers reuse buffers, so arrays and tensors are copied (2 µs for 256 x 100 dou
 are copied too: shallowly where pandas copies on write (3.0), deeply before. Polars frames, Arrow tables, strings and
 numbers never change. Of a tensor that is not in a CPU's memory only the rows are counted. Dicts, lists and objects
 are kept by reference, for copying them would cost more than the whole budget: a caller that changes a row within the
-few hundredths of a second after `record()` records the changed row.
+quarter of a second after `record()` records the changed row.
 """
 
 from __future__ import annotations

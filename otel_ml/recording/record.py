@@ -37,7 +37,7 @@ def record(
 ) -> None:
     """Count one inference, or a batch of them, towards the model's summaries; never raises, never waits.
 
-    A row given as a dict is kept by reference, with its prediction, for some hundredths of a second: do not change it
+    A row given as a dict is kept by reference, with its prediction, for a quarter of a second: do not change it
     meanwhile, or pass a copy. Arrays and pandas frames are copied.
 
     Args:
