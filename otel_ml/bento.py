@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from bentoml.monitoring import MonitorBase
 
-from otel_ml.instrumentation.requests.scope import current_scope, new_prediction_id
+from otel_ml.instrumentation.requests.prediction_id import new_prediction_id
+from otel_ml.instrumentation.requests.scope import current_scope
 from otel_ml.recording.guard import failed, warn_once
 from otel_ml.recording.record import record, record_label
 

@@ -13,7 +13,8 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.requests.scope import InferenceScope, current_scope, new_prediction_id
+from otel_ml.instrumentation.requests.prediction_id import new_prediction_id
+from otel_ml.instrumentation.requests.scope import InferenceScope, current_scope
 from otel_ml.recording import spans
 from otel_ml.recording.guard import failed
 from otel_ml.recording.request import request_scope

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from otel_ml.instrumentation.identity import infos, remember
 from otel_ml.instrumentation.late_recorder import the_recorder
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.requests.scope import ModelCalls
+from otel_ml.instrumentation.requests.scope import FIRST
 from otel_ml.instrumentation.suppression import suppressed
 from otel_ml.recording import spans
 from otel_ml.recording.guard import failed
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_ml.config import Settings
+    from otel_ml.instrumentation.requests.scope import ModelCalls
     from otel_ml.recording.inference import ModelInfo
-
-
-_ALONE: Final = ModelCalls(None, "")
-"""A call outside of requests: the only one of its kind."""
 
 
 class NotGiven:
@@ -109,7 +106,7 @@ def call_model(  # noqa: PLR0915 - each further call or keyword costs 60 ns of t
         info.active -= 1
         try:
             prediction_id = None
-            count: ModelCalls | None = _ALONE
+            count: ModelCalls | None = FIRST
             if scope is not None and not scope.closed:
                 count = scope.admit(info, operation, observed)
                 if count is not None and (span is not None or recorder.wants_span_context):

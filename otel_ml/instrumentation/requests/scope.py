@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import time
-import uuid
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_ml.instrumentation.requests.prediction_id import acceptable_id, id_from_headers, new_prediction_id
 from otel_ml.recording.request import request_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from opentelemetry.trace import SpanContext
 
     from otel_ml.recording.inference import ModelInfo
     from otel_ml.sketch.feature import ModelKey
-
-_ID_HEADERS: Final = ("x-request-id", "ce-id")
-"""Headers that name a request, in order of precedence: the de-facto standard, then a CloudEvent's id."""
-_WIRE_NAMES: Final = {name.encode(): name for name in _ID_HEADERS} | {name: name for name in _ID_HEADERS}
-_MAX_ID_LENGTH: Final = 128
-
-_own: str
-"""Version, variant and 50 random bits of this process, as they stand in the middle of its ids."""
-_numbers: Iterator[int]
-
-
-def _begin_ids() -> None:
-    global _own, _numbers  # noqa: PLW0603 - made when the process begins, and anew in a forked one
-    digits = uuid.uuid4().hex
-    _own = f"7{digits[0:3]}-{digits[16:20]}-{digits[20:26]}"
-    _numbers = itertools.count(int(digits[26:32], 16))
-
-
-_begin_ids()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_ids)
 
 
 class ModelCalls:
@@ -67,6 +43,10 @@ class ModelCalls:
         return f"{request_id}.{self.number}" if self.number else request_id
 
 
+FIRST: Final = ModelCalls(None, "")
+"""Stands for the only call so far: most requests never have another, and none of them needs an object of its own."""
+
+
 class InferenceScope:
     """A request that is served, or a batch of them; opened by a server's hook, seen by model hooks and `record()`.
 
@@ -89,6 +69,7 @@ class InferenceScope:
 
     __slots__ = (
         "_explicit",
+        "_first",
         "_headers",
         "_id",
         "_models",
@@ -106,10 +87,10 @@ class InferenceScope:
 
     def __init__(
         self,
-        *,
         method: str = "",
-        route: str = "",
         headers: Iterable[tuple[Any, Any]] = (),
+        *,
+        route: str = "",
         prediction_id: str | None = None,
     ) -> None:
         self.method = method
@@ -124,7 +105,8 @@ class InferenceScope:
         self.segments: dict[str, Any] | None = None
         self._headers = headers
         self._id = prediction_id
-        self._models: dict[ModelInfo, ModelCalls] = {}
+        self._first: tuple[ModelInfo, str, Any] | None = None
+        self._models: dict[ModelInfo, ModelCalls] | None = None
         self._explicit: set[ModelKey] | None = None
 
     @property
@@ -142,7 +124,7 @@ class InferenceScope:
 
     def prefer_id(self, value: Any) -> None:
         """Take the id that the body gives, if it is fit to be one: it goes before those of the headers."""
-        if isinstance(value, str) and (text := _acceptable(value)):
+        if isinstance(value, str) and (text := acceptable_id(value)):
             self._id = text
 
     def recorded(self, model: ModelInfo) -> None:
@@ -169,6 +151,12 @@ class InferenceScope:
         self.count += 1
         for member in self.members:
             member.count += 1
+        if self._first is None:
+            self._first = (model, operation, features)
+            return FIRST
+        if self._models is None:
+            first, first_operation, first_features = self._first
+            self._models = {first: ModelCalls(first_features, first_operation)}
         calls = self._models.get(model)
         if calls is None:
             self._models[model] = calls = ModelCalls(features, operation)
@@ -190,9 +178,8 @@ class InferenceScope:
                 fallback()
         finally:
             self.closed = True
-            self._models.clear()
+            self._first = self._models = self.segments = None
             self.members = ()
-            self.segments = None
 
 
 def current_scope() -> InferenceScope | None:
@@ -217,35 +204,3 @@ def set_segments(segments: Mapping[str, Any]) -> None:
     scope = current_scope()
     if scope is not None:
         scope.segments = {**(scope.segments or {}), **segments}
-
-
-def id_from_headers(headers: Iterable[tuple[Any, Any]]) -> str | None:
-    """The id a caller gave in headers, if it is short and printable; else None."""
-    found: dict[str, Any] = {}
-    for name, value in headers:
-        known = _WIRE_NAMES.get(name)
-        if known is not None and known not in found:
-            found[known] = value
-    for name in _ID_HEADERS:
-        value = found.get(name)
-        if value is not None:
-            text = value if isinstance(value, str) else value[: _MAX_ID_LENGTH + 1].decode("latin-1")
-            if accepted := _acceptable(text):
-                return accepted
-    return None
-
-
-def new_prediction_id() -> str:
-    """A UUIDv7 (RFC 9562): ids sort by time, which keeps a store of them compact.
-
-    What tells ids of one millisecond apart is drawn once per process and counted on from there, not drawn for each: in
-    a server, where caches are cold, that costs 1 µs instead of 7.
-    """
-    milliseconds = time.time_ns() // 1_000_000
-    high, low = milliseconds >> 16 & 0xFFFF_FFFF, milliseconds & 0xFFFF
-    return f"{high:08x}-{low:04x}-{_own}{next(_numbers) & 0xFF_FFFF:06x}"
-
-
-def _acceptable(text: str) -> str | None:
-    text = text.strip() if len(text) <= 2 * _MAX_ID_LENGTH else ""
-    return text if text and len(text) <= _MAX_ID_LENGTH and text.isascii() and text.isprintable() else None

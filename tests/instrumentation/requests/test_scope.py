@@ -1,19 +1,13 @@
 """The request around model calls."""
 
-import os
 import uuid
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 
 from otel_ml.instrumentation.requests.scope import (
     InferenceScope,
     current_prediction_id,
     current_scope,
-    id_from_headers,
-    new_prediction_id,
     set_segments,
 )
 from otel_ml.instrumentation.requests.serving import ServedRequest
@@ -51,41 +45,6 @@ def test_without_any_id_one_is_made_and_kept():
 
     assert scope.prediction_id == scope.prediction_id
     assert uuid.UUID(scope.prediction_id).version == 7
-
-
-@given(st.binary(max_size=300))
-def test_no_header_can_smuggle_in_an_unprintable_or_huge_id(value):
-    """What a stranger sends becomes an attribute only if it is short and printable."""
-    found = id_from_headers([(b"x-request-id", value)])
-
-    assert found is None or (0 < len(found) <= 128 and found.isascii() and found.isprintable())
-
-
-def test_made_ids_are_unique_and_sort_by_time():
-    """UUIDv7: version and variant as RFC 9562 asks, time in front."""
-    ids = [new_prediction_id() for _ in range(1000)]
-
-    assert len(set(ids)) == 1000
-    assert {(uuid.UUID(made).version, uuid.UUID(made).variant) for made in ids} == {(7, uuid.RFC_4122)}
-    assert [made[:13] for made in ids] == sorted(made[:13] for made in ids)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_makes_ids_of_its_own():
-    """Workers begin at the same moment, and in the same state but for this."""
-    new_prediction_id()
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(writing, new_prediction_id().encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    theirs, ours = os.read(reading, 100).decode(), new_prediction_id()
-    os.close(reading)
-    os.close(writing)
-
-    assert theirs[14:30] != ours[14:30]
 
 
 def test_predict_and_predict_proba_on_one_input_are_one_inference():
