@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from opentelemetry.instrumentation.dependencies import get_dependency_conflicts
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # an untyped file
 
-from otel_ml.instrumentation import executor, identity
-from otel_ml.instrumentation.patch import Ledger, ModulePatch, Patch, apply_when_imported
+from otel_ml.instrumentation import identity
+from otel_ml.instrumentation.executor import carrying
+from otel_ml.instrumentation.patch import Ledger, ModulePatch, Patch, SharedPatch, apply_when_imported
 from otel_ml.recording.guard import failed
 
 if TYPE_CHECKING:
@@ -22,10 +23,12 @@ class MLInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # Any, as mypy se
     Attributes:
         requires: Distributions and versions, as in pyproject.toml: ("scikit-learn >= 1.5",).
         requires_any: One of these beside them, where a framework comes in several distributions.
+        shared: Patches it needs that others need as well.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
     requires_any: ClassVar[tuple[str, ...]] = ()
+    shared: ClassVar[tuple[SharedPatch, ...]] = (carrying,)
     active: ClassVar[bool] = False
     """Whether patches are in place, or waiting for their module to be imported; hooks that remain look here."""
     _ledger: Ledger | None = None
@@ -54,7 +57,8 @@ class MLInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # Any, as mypy se
             self._ledger = Ledger()
             type(self).active = True
             identity.forget_all()
-            executor.acquire()
+            for patch in self.shared:
+                patch.acquire()
             apply_when_imported(self.patches(), self._ledger)
         except Exception as error:
             failed(f"instrumenting with {type(self).__name__}", error)
@@ -64,4 +68,5 @@ class MLInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # Any, as mypy se
         if ledger is not None:
             type(self).active = False
             ledger.undo()
-            executor.release()
+            for patch in self.shared:
+                patch.release()

@@ -8,12 +8,12 @@ themselves.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry import context as otel_context
 
 from otel_ml.instrumentation.outermost import inside
-from otel_ml.instrumentation.patch import Ledger, Patch, apply_when_imported
+from otel_ml.instrumentation.patch import Patch, SharedPatch
 from otel_ml.recording.request import request_scope
 
 if TYPE_CHECKING:
@@ -22,28 +22,6 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from otel_ml.recording.request import RequestScope
-
-_ledger: Ledger | None = None
-_users = 0
-
-
-def acquire() -> None:
-    """Patch `ThreadPoolExecutor.submit` for one more instrumentor."""
-    global _ledger, _users  # noqa: PLW0603 - one patch per process, counted
-    _users += 1
-    if _ledger is None:
-        _ledger = Ledger()
-        apply_when_imported([Patch("concurrent.futures.thread", "ThreadPoolExecutor.submit", _carrying)], _ledger)
-
-
-def release() -> None:
-    """Undo the patch with the last instrumentor that needed it."""
-    global _ledger, _users  # noqa: PLW0603 - one patch per process, counted
-    _users -= 1
-    if _users <= 0 and _ledger is not None:
-        _users = 0
-        _ledger.undo()
-        _ledger = None
 
 
 class _Carried(NamedTuple):
@@ -76,3 +54,6 @@ def _run(carried: _Carried, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
         otel_context.detach(parent_token)
         inside.reset(nested_token)
         request_scope.reset(scope_token)
+
+
+carrying: Final = SharedPatch(Patch("concurrent.futures.thread", "ThreadPoolExecutor.submit", _carrying))

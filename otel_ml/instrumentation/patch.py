@@ -133,6 +133,37 @@ class Ledger:
             self._replacements.pop().undo()
 
 
+class SharedPatch:
+    """A patch that several instrumentors need: in place while any of them does.
+
+    Args:
+        patch: Made once; what it replaces passes through again when the last instrumentor has released it.
+    """
+
+    def __init__(self, patch: Patch) -> None:
+        self.patch: Final = patch
+        self.active = False
+        self._users = 0
+        self._ledger: Ledger | None = None
+
+    def acquire(self) -> None:
+        """Have it in place for one more instrumentor."""
+        self._users += 1
+        if self._ledger is None:
+            self._ledger = Ledger()
+            self.active = True
+            apply_when_imported([self.patch], self._ledger)
+
+    def release(self) -> None:
+        """One instrumentor less needs it."""
+        self._users -= 1
+        if self._users <= 0 and self._ledger is not None:
+            self._users = 0
+            self.active = False
+            self._ledger.undo()
+            self._ledger = None
+
+
 def apply_when_imported(patches: Sequence[Patch | ModulePatch], ledger: Ledger) -> None:
     """Apply each patch as soon as its module is loaded: at once, or when the application imports it.
 

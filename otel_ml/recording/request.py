@@ -32,13 +32,14 @@ class ScopeVariable:
         # The variable's own methods: no detour for those who read it in every call of a model.
         self.get = self._variable.get
         self.reset = self._variable.reset
+        self.set: Callable[[RequestScope | None], Token[RequestScope | None]] = self._set_first
 
-    def set(self, scope: RequestScope | None) -> Token[RequestScope | None]:
-        """Open a scope in this context."""
+    def _set_first(self, scope: RequestScope | None) -> Token[RequestScope | None]:
         if not self._is_used:
             self._is_used = True
             for callback in self._before_first:
                 callback()
+            self.set = self._variable.set
         return self._variable.set(scope)
 
     def before_first(self, callback: Callable[[], None]) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from opentelemetry import context as otel_context
 
-from otel_ml.instrumentation import executor
+from otel_ml.instrumentation.executor import carrying
 from otel_ml.instrumentation.outermost import inside
 from otel_ml.instrumentation.requests.scope import InferenceScope
 from otel_ml.recording.request import request_scope
@@ -14,9 +14,9 @@ from otel_ml.recording.request import request_scope
 
 @pytest.fixture
 def patched():
-    executor.acquire()
+    carrying.acquire()
     yield
-    executor.release()
+    carrying.release()
 
 
 @pytest.fixture
@@ -95,11 +95,11 @@ def test_the_last_instrumentor_restores_submit():
     """Two instrumentors share one patch; it goes with the second one."""
     original = ThreadPoolExecutor.submit
 
-    executor.acquire()
-    executor.acquire()
-    executor.release()
+    carrying.acquire()
+    carrying.acquire()
+    carrying.release()
     still = ThreadPoolExecutor.submit
-    executor.release()
+    carrying.release()
 
     assert still is not original
     assert ThreadPoolExecutor.submit is original

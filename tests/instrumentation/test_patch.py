@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from otel_ml.instrumentation.patch import Ledger, Patch, apply_when_imported
+from otel_ml.instrumentation.patch import Ledger, Patch, SharedPatch, apply_when_imported
 from otel_ml.recording import guard
 
 
@@ -163,3 +163,18 @@ def test_a_ledger_keeps_no_class_alive():
 
     assert reference() is None
     ledger.undo()
+
+
+def test_a_shared_patch_stays_until_its_last_user_is_gone(module):
+    """Made once, undone once, and again after that."""
+    original = module.one
+    shared = SharedPatch(Patch(module.__name__, "one", twice))
+
+    for _ in range(2):
+        seen = []
+        for step in (shared.acquire, shared.acquire, shared.release, shared.release):
+            step()
+            seen.append((module.one(), shared.active))
+
+        assert seen == [(2, True), (2, True), (2, True), (1, False)]
+        assert module.one is original

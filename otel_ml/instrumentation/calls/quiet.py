@@ -26,6 +26,8 @@ def quiet(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def hook(*args: Any, **kwargs: Any) -> Any:
+        if inside.get():  # as in the steps of a pipeline that is being recorded
+            return function(*args, **kwargs)
         outer = inside.set(True)
         try:
             return function(*args, **kwargs)

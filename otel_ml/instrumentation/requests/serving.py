@@ -79,12 +79,12 @@ class ServedRequest:
         if self._nested is not None:
             _reset(inside.reset, self._nested)
         if self._opened is not None:
-            _end(self._where, self._opened)
+            _close(self._where, self._opened)
 
     def left_open(self) -> Callable[[], None]:
         """Leaving will not end the request any more: calling what this gives will, once the response is complete."""
         opened, self._opened = self._opened, None
-        return functools.partial(_end, self._where, opened)
+        return functools.partial(_close, self._where, opened)
 
 
 class LeftAlone:
@@ -122,7 +122,18 @@ def is_excluded(where: str, path: str) -> bool:
         return True
 
 
-def _end(where: str, opened: InferenceScope | None) -> None:
+def end(where: str, opened: InferenceScope, token: Token[Any]) -> None:
+    """End a request that was opened without a `ServedRequest`; never raises.
+
+    Args:
+        where: For messages.
+        token: What making it current gave.
+    """
+    _reset(request_scope.reset, token)
+    _close(where, opened)
+
+
+def _close(where: str, opened: InferenceScope | None) -> None:
     if opened is not None and not opened.closed:
         try:
             opened.close()

@@ -20,9 +20,9 @@ from otel_ml.instrumentation.patch import Patch
 from otel_ml.instrumentation.reading.exchange import inference_in, looks_like_inference, says_prediction
 from otel_ml.instrumentation.requests import asgi
 from otel_ml.instrumentation.requests.fallback import offer
-from otel_ml.instrumentation.requests.scope import current_scope
 from otel_ml.instrumentation.requests.serving import LeftAlone, ServedRequest
 from otel_ml.recording.guard import failed
+from otel_ml.recording.request import request_scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -39,15 +39,12 @@ class FastAPIInstrumentor(MLInstrumentor):
     """Gives model calls their request, and records requests and responses where no model call was seen."""
 
     requires = ("fastapi >= 0.115",)
+    shared = (*MLInstrumentor.shared, asgi.applications)
 
     def patches(self) -> Sequence[Patch | ModulePatch]:
-        """Where a request enters, and where its validated arguments and the endpoint's return value meet."""
-        serving = functools.partial(asgi.serving, where=_WHERE, instrumentor=FastAPIInstrumentor)
-        return (
-            Patch("fastapi.applications", "FastAPI.__call__", serving),
-            # "Has been split into its own function to facilitate profiling endpoints", and looked up on every call.
-            Patch("fastapi.routing", "run_endpoint_function", _running),
-        )
+        """Where a request's validated arguments and the endpoint's return value meet."""
+        # "Has been split into its own function to facilitate profiling endpoints", and looked up on every call.
+        return (Patch("fastapi.routing", "run_endpoint_function", _running),)
 
 
 def _running(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -55,8 +52,8 @@ def _running(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
     async def run_endpoint_function(*args: Any, **kwargs: Any) -> Any:
         if inside.get() or not FastAPIInstrumentor.active:
             return await original(*args, **kwargs)
-        scope = current_scope()
-        if scope is None:  # a FastAPI router in another kind of application
+        scope: Any = request_scope.get()
+        if scope is None or scope.closed:  # a FastAPI router in another kind of application
             return await _run_alone(run_endpoint_function, args, kwargs)
         scope.route = getattr(kwargs.get("dependant"), "path", None) or ""
         begun = perf_counter()

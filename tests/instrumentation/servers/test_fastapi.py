@@ -348,12 +348,12 @@ def test_there_is_exactly_one_server_span(app, client, recorded):
 def test_uninstrumenting_restores_the_original_objects():
     """The class and the module hold the very objects they held before."""
     FastAPIInstrumentor().uninstrument()
-    call, run = vars(fastapi.FastAPI)["__call__"], fastapi.routing.run_endpoint_function
+    call, run = vars(Starlette)["__call__"], fastapi.routing.run_endpoint_function
     FastAPIInstrumentor().instrument(skip_dep_check=True)
-    patched = vars(fastapi.FastAPI)["__call__"], fastapi.routing.run_endpoint_function
+    patched = vars(Starlette)["__call__"], fastapi.routing.run_endpoint_function
     FastAPIInstrumentor().uninstrument()
 
     assert patched[0] is not call
     assert patched[1] is not run
-    assert vars(fastapi.FastAPI)["__call__"] is call
+    assert vars(Starlette)["__call__"] is call
     assert fastapi.routing.run_endpoint_function is run

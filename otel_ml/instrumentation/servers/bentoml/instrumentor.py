@@ -53,4 +53,4 @@ class BentoMLInstrumentor(MLInstrumentor):
 
 def _serving(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     counting = hops.counting_calls(original)
-    return asgi.serving(counting, where="bentoml hook", instrumentor=BentoMLInstrumentor)
+    return asgi.serving(counting, switch=BentoMLInstrumentor)
