@@ -1,7 +1,7 @@
 """What the request thread does to an input: make sure nobody changes it before it is summarised, and weigh it.
 
 Callers reuse buffers, so arrays and tensors are copied (2 µs for 256 x 100 doubles), those of a `Feed` too, and frames
-are copied too: shallowly where pandas copies on write (3.0), deeply before. Polars frames, Arrow tables, strings and
+are copied too: shallowly where pandas copies on write (3.0), deeply before, and of a frame of one row the row. Polars frames, Arrow tables, strings and
 numbers never change. Of a tensor that is not in a CPU's memory only the rows are counted. Dicts, lists and objects
 are kept by reference, for copying them would cost more than the whole budget: a caller that changes a row within the
 quarter of a second after `record()` records the changed row.
@@ -17,6 +17,7 @@ import numpy as np
 
 from otel_ml.recording.inputs.batches import RowsOnly, Unread
 from otel_ml.recording.inputs.feeds import Feed
+from otel_ml.recording.inputs.pandas_frames import plain_row
 from otel_ml.recording.inputs.sparse import is_sparse_type
 from otel_ml.recording.inputs.tensors import array_of, is_tensor, is_tensor_type, never_changes, rows_in
 
@@ -116,9 +117,18 @@ def _take_feed(value: Any) -> Captured:
 
 
 def _take_frame(value: Any) -> Captured:
-    rows = len(value)
-    columns = value.shape[1] if len(value.shape) > 1 else 1
+    rows, *rest = value.shape
+    if rows == 1 and rest and (row := _row_of(value)) is not None:
+        return Captured(row, 1, len(row) * _BYTES_PER_OBJECT)
+    columns = rest[0] if rest else 1
     return Captured(value.copy(deep=not _pandas_copies_on_write()), rows, rows * columns * 8)
+
+
+def _row_of(frame: Any) -> dict[str, Any] | None:
+    try:
+        return plain_row(frame)
+    except Exception:  # another pandas keeps its columns in another way
+        return None
 
 
 def _take_columns(value: Any) -> Captured:

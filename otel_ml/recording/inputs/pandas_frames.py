@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _WIDE: Final = 64
 """More columns may all be sparse; to ask takes 50 µs, and fewer may as well be made dense, one at a time."""
+_PLAIN: Final = frozenset((float, int, bool, str, type(None)))
 _SMALL: Final = 16
 """Up to so many rows a frame is read as rows of objects: one call instead of one per column (41 against 200 µs)."""
 
@@ -42,6 +43,31 @@ def read_pandas(frame: Any, naming: Naming) -> Batch:
         len(frame),
         {name: kind for name, (_, kind) in zip(names, read, strict=True) if kind is not None},
     )
+
+
+def plain_row(frame: Any) -> dict[str, Any] | None:
+    """The only row of a frame, where it is numbers, truth values and text under names; None where that takes more care.
+
+    Read from what pandas keeps the columns in. `to_numpy` first looks for a type that all have in common: with it a frame
+    of 25 columns costs 270 µs in all instead of 35.
+    """
+    names = frame.columns.tolist()
+    row: dict[str, Any] = dict.fromkeys(names)
+    if len(row) != len(names) or set(map(type, names)) != {str}:
+        return None
+    for block in frame._mgr.blocks:  # noqa: SLF001 - has been there since pandas 0.x; the caller knows another way
+        values = block.values
+        if type(values) is np.ndarray:
+            if values.dtype.kind not in "fiubO":
+                return None
+            for place, value in zip(block.mgr_locs.as_array.tolist(), values.tolist(), strict=True):
+                row[names[place]] = value[0]
+        elif values.dtype.name in ("str", "string"):
+            stored = values.__arrow_array__()[0].as_py() if hasattr(values, "__arrow_array__") else values[0]
+            row[names[block.mgr_locs.as_array[0]]] = stored
+        else:
+            return None
+    return row if _PLAIN.issuperset(map(type, row.values())) else None
 
 
 def pandas_column(series: Any) -> tuple[Any, FeatureKind | None]:
