@@ -1,4 +1,4 @@
-"""What a server pays: FastAPI and a 25-feature scikit-learn pipeline under wrk, bare and watched, in turns."""
+"""What a server pays: a scikit-learn pipeline of 25 features in FastAPI and BentoML, bare and watched, under wrk."""
 
 from __future__ import annotations
 
@@ -17,35 +17,75 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from benchmarks.environment import ROOT, peers_python
 from benchmarks.figure import Figure, Figures
 
-VARIANTS = (
-    "bare",
-    "otel_ml",
-    "framework",
-    "framework_and_span",
-    "otel_ml_spans",
-    "otel_histograms",
-    "otel_log_record",
-    "prometheus",
-    "bentoml_monitor",
-    "whylogs",
-)
-OURS = VARIANTS[:5]
-ROUNDS = int(os.environ.get("OTEL_ML_BENCHMARK_ROUNDS", "9"))
-ROUND_S = 3
-CONNECTIONS = 8
 
-
-class Round(NamedTuple):
-    """One variant's share of a round.
+class Variant(NamedTuple):
+    """One server.
 
     Attributes:
-        cpu_s: Processor time of the server's process, per request.
-        collecting: Share of the time in which the garbage collector ran.
+        workload: Which pipeline it serves; see `server_app`.
+        measured: What watches it.
+        against: Whose requests per second its own are a share of.
+        goal: For that share.
+        framework: What serves it.
+    """
+
+    workload: str
+    measured: str
+    against: str | None = "bare"
+    goal: float | None = None
+    framework: str = "fastapi"
+
+    @property
+    def group(self) -> str:
+        """By which its figures are named: servers of one group are compared with each other."""
+        return self.workload if self.framework == "fastapi" else self.framework
+
+    @property
+    def name(self) -> str:
+        """In figures."""
+        return f"server_{self.group}_{self.measured}"
+
+
+VARIANTS: Final = (
+    *(
+        variant
+        for workload in ("full", "light")
+        for variant in (
+            Variant(workload, "bare", None),
+            # The same once more: what is seen between these two is the machine's, not ours.
+            Variant(workload, "bare_again"),
+            Variant(workload, "otel_ml", goal=0.98),
+            Variant(workload, "framework"),
+            Variant(workload, "framework_and_span"),
+            Variant(workload, "otel_ml_spans", "framework_and_span", goal=1.0),
+        )
+    ),
+    *(
+        Variant("light", measured)
+        for measured in ("otel_histograms", "otel_log_record", "prometheus", "bentoml_monitor", "whylogs")
+    ),
+    Variant("full", "bare", None, framework="bentoml"),
+    Variant("full", "bare_again", framework="bentoml"),
+    Variant("full", "otel_ml", goal=0.98, framework="bentoml"),
+)
+ROUNDS: Final = int(os.environ.get("OTEL_ML_BENCHMARK_ROUNDS", "4"))
+"""In each of them every server is a new process: two of the same may differ by several percent as long as they live."""
+TURNS: Final = 3 if ROUNDS > 1 else 1
+TURN_S: Final = 2 if ROUNDS > 1 else 1
+CONNECTIONS: Final = 8
+
+
+class Turn(NamedTuple):
+    """One variant under load for a moment.
+
+    Attributes:
+        cpu_s: Processor time of the server's processes, per request.
+        collecting: Share of the time in which the garbage collector ran; None where nobody counts it.
         longest_collection_s: Its longest pause.
     """
 
@@ -53,83 +93,132 @@ class Round(NamedTuple):
     p50_s: float
     p99_s: float
     cpu_s: float
-    collecting: float
+    collecting: float | None
     longest_collection_s: float
 
 
+class Server(NamedTuple):
+    """One that runs."""
+
+    variant: Variant
+    port: int
+    pid: int
+
+
 def measure() -> Figures:
-    """Requests per second of each variant, as a share of the bare server's in the same round."""
+    """Requests per second of each variant, as a share of another one's beside it."""
     wrk = shutil.which("wrk")
     if wrk is None:
         print("server: left out, for want of wrk (apt-get install wrk)", file=sys.stderr)
         return {}
-    rounds: dict[str, list[Round]] = {name: [] for name in VARIANTS}
+    python = peers_python()
+    rounds: dict[Variant, list[list[Turn]]] = {variant: [] for variant in VARIANTS}
     with tempfile.TemporaryDirectory() as folder, _collector() as endpoint:
-        script = Path(folder) / "post.lua"
-        script.write_text(_script())
-        with contextlib.ExitStack() as stack:
-            ports = {name: stack.enter_context(_server(name, endpoint, folder)) for name in VARIANTS}
-            for port in ports.values():
-                _wrk(wrk, script, port, 1)
-            for number in range(ROUNDS):
-                print(f"server: round {number + 1} of {ROUNDS}", file=sys.stderr)
-                # Neighbours come and go: each round is compared with itself only, and nobody is always first.
-                for name in random.sample(VARIANTS, len(VARIANTS)):
-                    rounds[name].append(_round(wrk, script, ports[name]))
+        scripts = _scripts(python, Path(folder))
+        for number in range(ROUNDS):
+            print(f"server: round {number + 1} of {ROUNDS}", file=sys.stderr)
+            # Groups one after the other, for each server that only waits still takes a little of the core.
+            for group in dict.fromkeys(variant.group for variant in VARIANTS):
+                mine = [variant for variant in VARIANTS if variant.group == group]
+                for variant, turns in _round(mine, python, endpoint, folder, wrk, scripts).items():
+                    rounds[variant].append(turns)
     return _figures(rounds)
 
 
-def _figures(rounds: dict[str, list[Round]]) -> Figures:
+def _round(
+    variants: list[Variant], python: Path, endpoint: str, folder: str, wrk: str, scripts: dict[str, Path]
+) -> dict[Variant, list[Turn]]:
+    turns: dict[Variant, list[Turn]] = {variant: [] for variant in variants}
+    with contextlib.ExitStack() as stack:
+        servers = [
+            stack.enter_context(_server(variant, python, endpoint, folder))
+            for variant in random.sample(variants, len(variants))
+        ]
+        for server in servers:
+            _wrk(wrk, scripts[f"{server.variant.framework} {server.variant.workload}"], server.port, 1)
+        for _ in range(TURNS):
+            # Neighbours come and go: each turn is compared with itself only, and nobody is always first.
+            for server in random.sample(servers, len(servers)):
+                turns[server.variant].append(
+                    _turn(wrk, scripts[f"{server.variant.framework} {server.variant.workload}"], server)
+                )
+    return turns
+
+
+def _figures(rounds: dict[Variant, list[list[Turn]]]) -> Figures:
     figures: dict[str, Figure] = {}
-    for name in VARIANTS[1:]:
-        against = "framework_and_span" if name == "otel_ml_spans" else "bare"
-        ratio = _median_ratio(rounds[name], rounds[against])
-        goal = {"otel_ml": 0.98, "otel_ml_spans": 1.0}.get(name)
-        figures[f"server_{name}_of_{against}"] = Figure(ratio, "x", goal, 1.0, "higher")
+    for variant, mine in rounds.items():
+        if variant.against is None:
+            continue
+        against = next(other for other in rounds if (other.group, other.measured) == (variant.group, variant.against))
+        theirs = rounds[against]
+        name = f"{variant.name}_of_{variant.against}"
+        ratios = [_median_ratio(*pair) for pair in zip(mine, theirs, strict=True)]
+        figures[name] = Figure(statistics.median(ratios), "x", variant.goal, 1.0, "higher")
+        figures[f"{name}_lowest"] = Figure(min(ratios), "x", None, None, "higher")
+        figures[f"{name}_highest"] = Figure(max(ratios), "x", None, None, "higher")
         # Processor time is what neighbours on a shared machine can take least influence on.
         cpu = statistics.median(
-            other.cpu_s / one.cpu_s for one, other in zip(rounds[name], rounds[against], strict=True)
+            other.cpu_s / one.cpu_s for pair in zip(mine, theirs, strict=True) for one, other in zip(*pair, strict=True)
         )
-        figures[f"server_{name}_of_{against}_by_cpu"] = Figure(cpu, "x", goal, 1.0, "higher")
-    for name in VARIANTS:
-        mine = rounds[name]
+        figures[f"{name}_by_cpu"] = Figure(cpu, "x", None, 1.0, "higher")
+    for variant, of_rounds in rounds.items():
+        turns = [turn for of_round in of_rounds for turn in of_round]
         figures |= {
-            f"server_{name}_requests_per_s": Figure(
-                statistics.median(r.requests_per_s for r in mine), "/s", None, None, "higher"
+            f"{variant.name}_requests_per_s": Figure(
+                statistics.median(turn.requests_per_s for turn in turns), "/s", None, None, "higher"
             ),
-            f"server_{name}_p50": Figure(statistics.median(r.p50_s for r in mine) * 1e3, "ms", None, None),
-            f"server_{name}_p99": Figure(statistics.median(r.p99_s for r in mine) * 1e3, "ms", None, None),
-            f"server_{name}_cpu_per_request": Figure(statistics.median(r.cpu_s for r in mine) * 1e6, "µs", None, None),
+            f"{variant.name}_p50": Figure(statistics.median(turn.p50_s for turn in turns) * 1e3, "ms", None, None),
+            f"{variant.name}_p99": Figure(statistics.median(turn.p99_s for turn in turns) * 1e3, "ms", None, None),
+            f"{variant.name}_cpu_per_request": Figure(
+                statistics.median(turn.cpu_s for turn in turns) * 1e6, "µs", None, None
+            ),
         }
-    for name in OURS:
-        mine = rounds[name]
-        figures[f"server_{name}_collecting"] = Figure(
-            statistics.median(r.collecting for r in mine) * 100, "%", None, None
-        )
-        figures[f"server_{name}_longest_collection"] = Figure(
-            max(r.longest_collection_s for r in mine) * 1e3, "ms", None, None
-        )
+        collecting = [turn.collecting for turn in turns if turn.collecting is not None]
+        if collecting:
+            figures |= {
+                f"{variant.name}_collecting": Figure(statistics.median(collecting) * 100, "%", None, None),
+                f"{variant.name}_longest_collection": Figure(
+                    max(turn.longest_collection_s for turn in turns) * 1e3, "ms", None, None
+                ),
+            }
     return figures
 
 
-def _median_ratio(mine: list[Round], theirs: list[Round]) -> float:
+def _median_ratio(mine: list[Turn], theirs: list[Turn]) -> float:
     return statistics.median(one.requests_per_s / other.requests_per_s for one, other in zip(mine, theirs, strict=True))
 
 
-def _round(wrk: str, script: Path, port: int) -> Round:
-    before = _collecting(port)
-    begun = time.monotonic()
-    requests, p50_s, p99_s = _wrk(wrk, script, port, ROUND_S)
-    took_s = time.monotonic() - begun
-    after = _collecting(port)
-    return Round(
+def _turn(wrk: str, script: Path, server: Server) -> Turn:
+    counts = server.variant.framework == "fastapi"
+    if counts:
+        _collecting(server.port)
+    cpu_s, begun = _cpu_s(server.pid), time.monotonic()
+    requests, p50_s, p99_s = _wrk(wrk, script, server.port, TURN_S)
+    took_s, used_s = time.monotonic() - begun, _cpu_s(server.pid) - cpu_s
+    collected = _collecting(server.port) if counts else None
+    return Turn(
         requests / took_s,
         p50_s,
         p99_s,
-        (after["process_s"] - before["process_s"]) / max(requests, 1),
-        after["total_s"] / took_s,
-        after["longest_s"],
+        used_s / max(requests, 1),
+        None if collected is None else collected["total_s"] / took_s,
+        0.0 if collected is None else collected["longest_s"],
     )
+
+
+def _cpu_s(pid: int) -> float:
+    """Processor time of a process and its children, those that ended left out."""
+    seconds = 0.0
+    waiting = [pid]
+    while waiting:
+        process = Path("/proc") / str(waiting.pop())
+        with contextlib.suppress(OSError):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            for task in (process / "task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+    return seconds
 
 
 def _wrk(wrk: str, script: Path, port: int, seconds: int) -> tuple[int, float, float]:
@@ -151,42 +240,62 @@ def _percentile(text: str, percent: int) -> float:
     return float(found[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[found[2]]
 
 
-def _script() -> str:
-    chance = random.Random(1)
-    bodies = [json.dumps({f"number_{index}": chance.gauss(0, 1) for index in range(25)}) for _ in range(64)]
-    listed = ",\n".join(f"'{body}'" for body in bodies)
-    return (
-        f"local bodies = {{{listed}}}\n"
-        "local headers = {['content-type'] = 'application/json'}\n"
-        "local n = 0\n"
-        "request = function()\n"
-        "  n = n + 1\n"
-        "  return wrk.format('POST', nil, headers, bodies[n % 64 + 1])\n"
-        "end\n"
+def _scripts(python: Path, folder: Path) -> dict[str, Path]:
+    """What wrk sends, by workload: 64 rows in turns."""
+    code = (
+        "import json, random; from benchmarks.pipelines import PIPELINES; chance = random.Random(1);"
+        "print(json.dumps({name: [pipeline.row(chance) for _ in range(64)] for name, pipeline in PIPELINES.items()}))"
     )
+    rows = json.loads(subprocess.run([python, "-c", code], cwd=ROOT, capture_output=True, check=True).stdout)
+    scripts: dict[str, Path] = {}
+    for workload in rows:
+        for framework, wrap in (("fastapi", lambda row: row), ("bentoml", lambda row: {"row": row})):
+            listed = ",\n".join(f"'{json.dumps(wrap(row))}'" for row in rows[workload])
+            scripts[f"{framework} {workload}"] = path = folder / f"{framework}_{workload}.lua"
+            path.write_text(_LUA.replace("BODIES", listed))
+    return scripts
+
+
+_LUA: Final = """
+local bodies = {BODIES}
+local headers = {['content-type'] = 'application/json'}
+local n = 0
+request = function()
+  n = n + 1
+  return wrk.format('POST', nil, headers, bodies[n % 64 + 1])
+end
+"""
 
 
 @contextlib.contextmanager
-def _server(name: str, endpoint: str, folder: str) -> Iterator[int]:
+def _server(variant: Variant, python: Path, endpoint: str, folder: str) -> Iterator[Server]:
     port = _free_port()
-    command = [peers_python(), "-W", "ignore", "-m", "uvicorn", "benchmarks.server_app:app", "--port", str(port)]
+    commands = {
+        "fastapi": ["uvicorn", "benchmarks.server_app:app", "--log-level", "error", "--no-access-log"],
+        "bentoml": ["bentoml", "serve", "benchmarks.server_bentoml:Measured", "--working-dir", str(ROOT)],
+    }
     environment = {
         **os.environ,
-        "MEASURED": name,
+        "WORKLOAD": variant.workload,
+        "MEASURED": variant.measured.removesuffix("_again"),
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         "PYTHONPATH": str(ROOT),
+        # Else no two processes lay out their dicts alike.
+        "PYTHONHASHSEED": "0",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        "BENTOML_DO_NOT_TRACK": "true",
     }
     process = subprocess.Popen(
-        [*_on_core(0), *command, "--log-level", "error", "--no-access-log"],
+        [*_on_core(0), python, "-W", "ignore", "-m", *commands[variant.framework], "--port", str(port)],
         env=environment,
         cwd=folder,
         stdout=sys.stderr,
+        stderr=None if variant.framework == "fastapi" else subprocess.DEVNULL,
     )
     try:
-        _wait_until_up(port, process)
-        yield port
+        _wait_until_up(variant, port, process)
+        yield Server(variant, port, process.pid)
     finally:
         process.terminate()
         process.wait(30)
@@ -223,12 +332,13 @@ def _collecting(port: int) -> dict[str, float]:
     return found
 
 
-def _wait_until_up(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_up(variant: Variant, port: int, process: subprocess.Popen[bytes]) -> None:
+    path = "/collecting" if variant.framework == "fastapi" else "/readyz"
     for _ in range(300):
         if process.poll() is not None:
             break
         try:
-            _collecting(port)
+            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10).close()
         except OSError:
             time.sleep(0.2)
         else:

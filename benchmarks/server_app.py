@@ -1,6 +1,8 @@
-"""The server that is measured: FastAPI, and a scikit-learn pipeline of 25 features behind it.
+"""The servers that are measured: FastAPI, and a scikit-learn pipeline of 25 features behind it.
 
-`MEASURED` chooses what watches it; `OTEL_EXPORTER_OTLP_ENDPOINT` is where that sends to.
+`MEASURED` chooses what watches it, `WORKLOAD` the pipeline: "full" has missing values filled in, numbers scaled and
+categories encoded for gradient boosting, from a frame; "light" scales an array for a logistic regression, about the
+least a model can cost. `OTEL_EXPORTER_OTLP_ENDPOINT` is where what is measured sends to.
 """
 
 from __future__ import annotations
@@ -10,60 +12,32 @@ import os
 import time
 from typing import Any
 
-import numpy as np
 from fastapi import FastAPI
 from pydantic import create_model
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+
+from benchmarks.pipelines import PIPELINES
+from benchmarks.providers import set_providers
 
 MEASURED = os.environ.get("MEASURED", "bare")
-NAMES = [f"number_{index}" for index in range(25)]
+PIPELINE = PIPELINES[os.environ.get("WORKLOAD", "light")]
 
-chance = np.random.default_rng(1)
-known = chance.normal(size=(2_000, len(NAMES)))
-pipeline = make_pipeline(StandardScaler(), LogisticRegression())
-pipeline.fit(known, known[:, 0] + known[:, 1] * known[:, 2] > 0)
-Row = create_model("Row", **dict.fromkeys(NAMES, (float, ...)))  # type: ignore[call-overload]  # fields by name
+model = PIPELINE.trained()
+Row = create_model("Row", **{name: (kind, ...) for name, kind in PIPELINE.columns.items()})  # type: ignore[call-overload]  # fields by name
 
 
-def providers(*, tracing: bool) -> None:
-    """The SDK as `opentelemetry-instrument` sets it up: batches, over OTLP/gRPC."""
-    from opentelemetry import _logs, metrics, trace
-    from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
-    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk._logs import LoggerProvider
-    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    logs = LoggerProvider()
-    logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(insecure=True)))
-    _logs.set_logger_provider(logs)
-    reader = PeriodicExportingMetricReader(OTLPMetricExporter(insecure=True), export_interval_millis=10_000)
-    metrics.set_meter_provider(MeterProvider([reader]))
-    if tracing:
-        spans = TracerProvider()
-        spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(insecure=True)))
-        trace.set_tracer_provider(spans)
-
-
-def predicted(row: dict[str, float]) -> bool:
+def predicted(row: dict[str, Any]) -> bool:
     """What every variant does, watched or not."""
-    return bool(pipeline.predict(np.array([list(row.values())]))[0])
+    return bool(model.predict(PIPELINE.read(row))[0])
 
 
 answer = predicted
 framework_telemetry = MEASURED in ("framework", "framework_and_span", "otel_ml_spans")
 if framework_telemetry:
-    providers(tracing=True)
+    set_providers(tracing=True)
 if MEASURED == "otel_ml":
     import otel_ml
 
-    providers(tracing=False)
+    set_providers(tracing=False)
     otel_ml.instrument(export_interval_ms=10_000, spans=False)
 elif MEASURED == "otel_ml_spans":
     import otel_ml
@@ -74,7 +48,7 @@ elif MEASURED == "framework_and_span":
 
     tracer = trace.get_tracer("measured")
 
-    def answer(row: dict[str, float]) -> bool:
+    def answer(row: dict[str, Any]) -> bool:
         """With one more INTERNAL span, as anybody would write it."""
         with tracer.start_as_current_span("predict", attributes={"rows": 1}):
             return predicted(row)
@@ -82,10 +56,10 @@ elif MEASURED == "framework_and_span":
 elif MEASURED == "otel_histograms":
     from opentelemetry import metrics
 
-    providers(tracing=False)
+    set_providers(tracing=False)
     histogram = metrics.get_meter("measured").create_histogram("feature")
 
-    def answer(row: dict[str, float]) -> bool:
+    def answer(row: dict[str, Any]) -> bool:
         """One instrument call a feature; negative ones would be dropped with a warning."""
         for name, value in row.items():
             histogram.record(abs(value), {"feature": name})
@@ -94,10 +68,10 @@ elif MEASURED == "otel_histograms":
 elif MEASURED == "otel_log_record":
     from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
 
-    providers(tracing=False)
+    set_providers(tracing=False)
     logger = get_logger("measured")
 
-    def answer(row: dict[str, float]) -> bool:
+    def answer(row: dict[str, Any]) -> bool:
         """All values of the row, in one record."""
         result = predicted(row)
         logger.emit(
@@ -110,7 +84,7 @@ elif MEASURED == "prometheus":
 
     observed = Histogram("feature", "values", ["name"])
 
-    def answer(row: dict[str, float]) -> bool:
+    def answer(row: dict[str, Any]) -> bool:
         """One observation a feature."""
         for name, value in row.items():
             observed.labels(name).observe(value)
@@ -119,7 +93,7 @@ elif MEASURED == "prometheus":
 elif MEASURED == "bentoml_monitor":
     import bentoml
 
-    def answer(row: dict[str, float]) -> bool:
+    def answer(row: dict[str, Any]) -> bool:
         """Its default monitor, which writes files."""
         result = predicted(row)
         with bentoml.monitor("measured") as monitor:
@@ -133,7 +107,7 @@ elif MEASURED == "whylogs":
 
     profile = DatasetProfile()
 
-    def answer(row: dict[str, float]) -> bool:
+    def answer(row: dict[str, Any]) -> bool:
         """A row into a profile, without ever writing it."""
         profile.track(row=row)
         return predicted(row)

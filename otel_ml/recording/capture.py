@@ -1,10 +1,10 @@
 """What the request thread does to an input: make sure nobody changes it before it is summarised, and weigh it.
 
 Callers reuse buffers, so arrays and tensors are copied (2 µs for 256 x 100 doubles), those of a `Feed` too, and frames
-are copied too: shallowly where pandas copies on write (3.0), deeply before, and of a frame of one row the row. Polars frames, Arrow tables, strings and
-numbers never change. Of a tensor that is not in a CPU's memory only the rows are counted. Dicts, lists and objects
-are kept by reference, for copying them would cost more than the whole budget: a caller that changes a row within the
-quarter of a second after `record()` records the changed row.
+are copied too: shallowly where pandas copies on write (3.0), deeply before; of a frame of one row the row is taken.
+Polars frames, Arrow tables, strings and numbers never change. Of a tensor that is not in a CPU's memory only the rows
+are counted. Dicts, lists and objects are kept by reference, for copying them would cost more than the whole budget: a
+caller that changes a row within the quarter of a second after `record()` records the changed row.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def read_pandas(frame: Any, naming: Naming) -> Batch:
 def plain_row(frame: Any) -> dict[str, Any] | None:
     """The only row of a frame, where it is numbers, truth values and text under names; None where that takes more care.
 
-    Read from what pandas keeps the columns in. `to_numpy` first looks for a type that all have in common: with it a frame
-    of 25 columns costs 270 µs in all instead of 35.
+    Read from what pandas keeps the columns in: 25 of them cost 25 µs in all. `to_numpy` first looks for a type that all
+    have in common, which makes it 230.
     """
     names = frame.columns.tolist()
     row: dict[str, Any] = dict.fromkeys(names)
