@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _WIDE: Final = 64
 """More columns may all be sparse; to ask takes 50 µs, and fewer may as well be made dense, one at a time."""
 _PLAIN: Final = frozenset((float, int, bool, str, type(None)))
+_NARROW: Final = 256
+"""Up to so many columns a row is read faster than its frame is copied, or as fast."""
 _SMALL: Final = 16
 """Up to so many rows a frame is read as rows of objects: one call instead of one per column (41 against 200 µs)."""
 
@@ -51,6 +53,8 @@ def plain_row(frame: Any) -> dict[str, Any] | None:
     Read from what pandas keeps the columns in: 25 of them cost 25 µs in all. `to_numpy` first looks for a type that all
     have in common, which makes it 230.
     """
+    if frame.shape[1] > _NARROW:
+        return None
     names = frame.columns.tolist()
     row: dict[str, Any] = dict.fromkeys(names)
     if len(row) != len(names) or set(map(type, names)) != {str}:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import weakref
 from typing import Annotated
 
 import pytest
@@ -391,3 +392,41 @@ def test_the_models_span_is_a_child_of_what_the_framework_has_open(kind):
         "middleware",
         "fastapi",
     }
+
+
+def test_a_task_left_behind_keeps_nothing_of_the_server(recorded):
+    """It inherits the request's context for as long as it lives; the connection must not live as long."""
+    app = FastAPI()
+    tasks = []
+
+    @app.post("/predict")
+    async def predict():
+        tasks.append(asyncio.create_task(asyncio.sleep(60)))
+        return {"label": label()}
+
+    class Message(dict):
+        """An ASGI scope that can be watched."""
+
+    async def serve():
+        asgi = Message(type="http", method="POST", path="/predict", headers=[], query_string=b"", root_path="")
+
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(_):
+            pass
+
+        watched = [weakref.ref(asgi), weakref.ref(send)]
+        await app(asgi, receive, send)
+        return watched
+
+    async def run():
+        watched = await serve()
+        gc.collect()
+        alive = [reference() is not None for reference in watched]
+        for task in tasks:
+            task.cancel()
+        return alive
+
+    assert asyncio.run(run()) == [False, False]
+    assert len(recorded) == 1
