@@ -78,7 +78,8 @@ def test_loading_and_switching_it_on_imports_nothing_heavy(point):
 def test_it_restores_the_original_objects_again_and_again(point):
     """instrument, uninstrument, instrument, uninstrument: the same objects each time."""
     instrumentor = point.load()()
-    patches = [patch for patch in instrumentor.patches() if hasattr(patch, "wrap")]
+    shared = [shared.patch for shared in instrumentor.shared]
+    patches = [patch for patch in (*instrumentor.patches(), *shared) if hasattr(patch, "wrap")]
     for patch in patches:
         __import__(patch.module)
     originals = [target_of(patch) for patch in patches]
