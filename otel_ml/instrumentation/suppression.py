@@ -27,6 +27,6 @@ _current: Final = _reader()
 
 
 def suppressed() -> bool:
-    """Whether the caller asked for no telemetry; 60 ns where no context is set, a sixth of asking the API."""
+    """Whether the caller asked for no telemetry."""
     current = _current()
     return bool(current) and bool(current.get(_KEY) or current.get(_PLAIN_KEY))

@@ -40,7 +40,7 @@ BURST_S: Final = 0.000_25
 _BREATH_S: Final = 0.000_5
 _IDLE_S: Final = 0.25
 """How long an inference waits at most before it is looked at. Nobody wakes the worker: that would cost the request.
-A look costs half a millisecond where requests have taken the caches, whether it finds ten inferences or a hundred."""
+At 900 requests a second, twenty looks a second took 19 µs of all other threads' time a request, four took 13."""
 _BUSY_S: Final = 0.05
 _MANY: Final = 1_024
 """So many at one look are not let wait as long the next time: the queue is bounded."""

@@ -86,7 +86,7 @@ def test_a_frame_of_one_row_becomes_the_row():
         pd.DataFrame({"a": pd.to_datetime(["2026-01-01"])}),
         pd.DataFrame({"a": pd.array([1], dtype="Int64")}),
         pd.DataFrame({"a": [[1.0, 2.0]]}),
-        pd.DataFrame([dict.fromkeys(map(str, range(257)), 1.0)]),
+        pd.DataFrame([dict.fromkeys(map(str, range(65)), 1.0)]),
         pd.DataFrame({"a": [1.0, 2.0]}),
         pd.DataFrame({"a": []}),
     ],

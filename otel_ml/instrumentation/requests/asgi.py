@@ -69,7 +69,7 @@ def serving(original: Callable[..., Awaitable[None]], *, switch: Switch) -> Call
         elif scope["type"] != "http":
             await _otherwise(original, self, scope, receive, send)
         elif (request := _open(scope)) is not None:
-            # The usual request, written out: as a context manager this costs 4 µs where caches are cold.
+            # The usual request, written out: `ServedRequest` is an object and two calls more.
             token = request_scope.set(request)
             try:
                 await original(self, scope, receive, _telling_id(send, request))
@@ -169,7 +169,7 @@ def _with_id(message: Any, scope: InferenceScope) -> Any:
         if len(name) in map(len, map(_NAME, headers)) and any(bytes(given).lower() == name for given, _ in headers):
             return message
         headers.append((name, header[1].encode("latin-1")))
-        message = message.copy()
+        message = dict(message)
         message["headers"] = headers
     except Exception as error:
         failed(_WHERE, error)

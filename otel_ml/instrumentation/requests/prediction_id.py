@@ -51,7 +51,7 @@ def new_prediction_id() -> str:
     """A UUIDv7 (RFC 9562): ids sort by time, which keeps a store of them compact.
 
     Its time is that of the last 16 ms, and what tells ids apart is drawn once per process and counted on from there:
-    drawing and formatting each of them would cost a busy server ten times as much.
+    formatting each of them takes five times the instructions.
     """
     prefix, until_ns, suffixes = _block
     if time_ns() < until_ns:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 _WIDE: Final = 64
 """More columns may all be sparse; to ask takes 50 µs, and fewer may as well be made dense, one at a time."""
 _PLAIN: Final = frozenset((float, int, bool, str, type(None)))
-_NARROW: Final = 256
-"""Rows of more columns wait as frames: reading a row takes longer with each column, copying its frame hardly does."""
+_NARROW: Final = 64
+"""Rows of more columns wait as frames. A row costs the request 13 µs at 25 numbers and 58 at 256 (29 and 138 in pandas
+3), a copy of its frame 18 and 11 (19 and 19)."""
 _SMALL: Final = 16
 """Up to so many rows a frame is read as rows of objects: one call instead of one per column (41 against 200 µs)."""
 
@@ -50,8 +51,8 @@ def read_pandas(frame: Any, naming: Naming) -> Batch:
 def plain_row(frame: Any) -> dict[str, Any] | None:
     """The only row of a frame, where it is numbers, truth values and text under names; None where that takes more care.
 
-    Read from what pandas keeps the columns in: 25 of them cost 25 µs in all. `to_numpy` first looks for a type that all
-    have in common, which makes it 230.
+    Read from what pandas keeps the columns in: 25 of them cost some 25 µs in all with pandas 2, but 230 by a copy and
+    by `to_numpy`, which first looks for a type that all have in common.
     """
     if frame.shape[1] > _NARROW:
         return None
