@@ -18,13 +18,13 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any, Final
 
-from otel_ml.drift.chi_squared import ChiSquared
 from otel_ml.drift.detector import DriftDetector
-from otel_ml.drift.hellinger import Hellinger
-from otel_ml.drift.jensen_shannon import JensenShannon
-from otel_ml.drift.ks import KolmogorovSmirnov
-from otel_ml.drift.psi import PopulationStabilityIndex
-from otel_ml.drift.wasserstein import Wasserstein
+from otel_ml.drift.univariate.chi_squared import ChiSquared
+from otel_ml.drift.univariate.hellinger import Hellinger
+from otel_ml.drift.univariate.jensen_shannon import JensenShannon
+from otel_ml.drift.univariate.ks import KolmogorovSmirnov
+from otel_ml.drift.univariate.psi import PopulationStabilityIndex
+from otel_ml.drift.univariate.wasserstein import Wasserstein
 from otel_ml.errors import ConfigurationError
 
 ENTRY_POINT_GROUP: Final = "otel_ml_drift_detector"

@@ -141,7 +141,8 @@ class AnchoredBins:
         minimum, maximum = _extremes(edges, self.counts)
         if total and moments is not None and moments.count:
             minimum, maximum = moments.minimum, moments.maximum
-        return NumericDistribution(edges, cumulative[:-1], total, minimum, maximum, is_step=False)
+        known = moments if moments is not None and moments.count == total else None
+        return NumericDistribution(edges, cumulative[:-1], total, minimum, maximum, is_step=False, moments=known)
 
 
 def layout_from_quantiles(

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from otel_ml.sketch.moments import Moments
 from otel_ml.sketch.sketch import CountArray, FloatArray
 
 
@@ -24,6 +25,7 @@ class NumericDistribution:
         is_step: True when all mass sits on the points (exact counts, quantile samples), so that the function is known
             everywhere. False when a bin's mass may lie anywhere in it; between points it is then interpolated.
         rank_error: Bound on the error of `cumulative / total`, 0 for counts (99 % confidence for sampling sketches).
+        moments: Of the same values, where they are known beyond what the function tells.
     """
 
     points: FloatArray
@@ -33,6 +35,7 @@ class NumericDistribution:
     maximum: float
     is_step: bool
     rank_error: float = 0.0
+    moments: Moments | None = None
 
     def cdf(self, at: FloatArray) -> FloatArray:
         """The share of values ≤ each point of `at`, shape as `at`."""

@@ -184,7 +184,9 @@ class ExponentialHistogram:
         minimum, maximum = float(at[0]), float(at[-1])
         if moments is not None and moments.count:
             minimum, maximum = moments.minimum, moments.maximum
-        return NumericDistribution(at[last], known[last], int(known[-1]), minimum, maximum, is_step=False)
+        total = int(known[-1])
+        of_the_same = moments if moments is not None and moments.count == total else None
+        return NumericDistribution(at[last], known[last], total, minimum, maximum, is_step=False, moments=of_the_same)
 
 
 def bucket_bounds(scale: int, first: int, last: int) -> FloatArray:

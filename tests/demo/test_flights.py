@@ -10,7 +10,7 @@ from otel_ml.demo.errors import DemoError
 from otel_ml.demo.flights import CATEGORICAL, DAY, FEATURES, NUMERIC, TARGET, split
 from otel_ml.demo.scenario import Scenario
 from otel_ml.drift.comparison import distributions
-from otel_ml.drift.psi import PopulationStabilityIndex
+from otel_ml.drift.univariate.psi import PopulationStabilityIndex
 from otel_ml.sketch.block import NumericBlock
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureRole
 from otel_ml.sketch.summary import CategoricalSummary, FeatureSummary

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from otel_ml.drift import registry
-from otel_ml.drift.psi import PopulationStabilityIndex
+from otel_ml.drift.univariate.psi import PopulationStabilityIndex
 from otel_ml.errors import ConfigurationError
 
 

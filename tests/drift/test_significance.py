@@ -10,9 +10,9 @@ from scipy import stats
 from otel_ml.drift import create
 from otel_ml.drift.significance import (
     hellinger_null_quantile,
-    homogeneity_p_value,
+    homogeneity_p_values,
     jensen_shannon_null_quantile,
-    kolmogorov_smirnov_p_value,
+    kolmogorov_smirnov_p_values,
     psi_null_quantile,
 )
 
@@ -52,9 +52,17 @@ def test_homogeneity_is_pearsons_test():
     reference, current = np.array([30, 0, 50, 20]), np.array([90, 0, 80, 30])
     expected = stats.chi2_contingency([[30, 50, 20], [90, 80, 30]], correction=False).pvalue
 
-    assert homogeneity_p_value(reference / 100, current / 200, 100, 200) == pytest.approx(expected)
+    found = homogeneity_p_values(
+        reference[np.newaxis] / 100, current[np.newaxis] / 200, np.array([100.0]), np.array([200.0]), np.zeros(1)
+    )
+
+    assert found[0] == pytest.approx(expected)
 
 
 def test_the_limit_of_kolmogorov_and_smirnov():
     """Q(1.3581) = 5 %, the constant of every textbook table."""
-    assert kolmogorov_smirnov_p_value(1.3581 / math.sqrt(5e7), 10**8, 10**8) == pytest.approx(0.05, rel=1e-3)
+    n = np.array([1e8])
+
+    found = kolmogorov_smirnov_p_values(np.array([1.3581 / math.sqrt(5e7)]), n, n, np.zeros(1))
+
+    assert found[0] == pytest.approx(0.05, rel=1e-3)

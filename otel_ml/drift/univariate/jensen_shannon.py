@@ -6,15 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from scipy.special import xlogy
 
-from otel_ml.drift.alignment import cells
-from otel_ml.drift.detector import DriftResult, require_integer, require_number
-from otel_ml.sketch.distribution import Distribution
+from otel_ml.drift.columns import Columns
+from otel_ml.drift.detector import DriftDetector, Scores, require_integer, require_number
 
 
 @dataclass(frozen=True, slots=True)
-class JensenShannon:
+class JensenShannon(DriftDetector):
     """Jensen-Shannon distance in base 2: a metric between 0 (the same) and 1 (nothing in common).
 
     √(½ Σ rᵢ log₂(rᵢ / mᵢ) + ½ Σ cᵢ log₂(cᵢ / mᵢ)) with mᵢ = (rᵢ + cᵢ) / 2, over the reference's own quantile bins or
@@ -27,6 +27,9 @@ class JensenShannon:
     """
 
     name: ClassVar[str] = "jensen_shannon"
+    on_numbers: ClassVar[bool] = True
+    on_categories: ClassVar[bool] = True
+    is_symmetric: ClassVar[bool] = False
 
     bins: int = 10
     threshold: float = 0.1
@@ -35,18 +38,11 @@ class JensenShannon:
         require_integer("jensen_shannon::bins", self.bins, at_least=2, at_most=1000)
         require_number("jensen_shannon::threshold", self.threshold, above=0, at_most=1)
 
-    def applies_to(self, distribution: Distribution) -> bool:  # noqa: ARG002  # every kind can be cut into cells
-        """Always."""
-        return True
-
-    def compare(self, reference: Distribution, current: Distribution) -> DriftResult:
-        """The distance, and the probability of as much without drift."""
-        shared = cells(reference, current, self.bins)
+    def measure(self, columns: Columns) -> Scores:
+        """The distances, and the probability of as much without drift."""
+        shared = columns.cells(self.bins)
         r, c = shared.reference, shared.current
-        mixed = xlogy(r + c, (r + c) / 2).sum()
-        divergence = float(xlogy(r, r).sum() + xlogy(c, c).sum() - mixed) / (2 * math.log(2))
+        divergence = (xlogy(r, r) + xlogy(c, c) - xlogy(r + c, (r + c) / 2)).sum(axis=1) / (2 * math.log(2))
         # A difference of sums: what rounding leaves of two equal ones is no distance.
-        score = math.sqrt(min(divergence, 1.0)) if divergence > 1e-14 else 0.0
-        n, m = reference.total, current.total
-        p_value = shared.p_value
-        return DriftResult(self.name, score, self.threshold, p_value, n, m)
+        score = np.sqrt(np.where(divergence > 1e-14, np.minimum(divergence, 1.0), 0.0))
+        return Scores(score, shared.p_value)

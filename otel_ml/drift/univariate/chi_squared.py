@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from otel_ml.drift.alignment import cells
-from otel_ml.drift.detector import DriftResult, require_number
-from otel_ml.sketch.distribution import CategoricalDistribution, Distribution
+from otel_ml.drift.columns import Columns
+from otel_ml.drift.detector import DriftDetector, Scores, require_number
 
 
 @dataclass(frozen=True, slots=True)
-class ChiSquared:
+class ChiSquared(DriftDetector):
     """Whether two samples of categories come from the same distribution, rare categories pooled.
 
     The p-value is Pearson's, χ² = Σ (observed - expected)² / expected over the two rows of counts, with one degree of
@@ -30,23 +28,19 @@ class ChiSquared:
     """
 
     name: ClassVar[str] = "chi_squared"
+    on_numbers: ClassVar[bool] = False
+    on_categories: ClassVar[bool] = True
+    is_symmetric: ClassVar[bool] = True
 
     threshold: float = 0.1
 
     def __post_init__(self) -> None:
         require_number("chi_squared::threshold", self.threshold, above=0, at_most=1)
 
-    def applies_to(self, distribution: Distribution) -> bool:
-        """Categories and truth values."""
-        return isinstance(distribution, CategoricalDistribution)
-
-    def compare(self, reference: Distribution, current: Distribution) -> DriftResult:
+    def measure(self, columns: Columns) -> Scores:
         """Cramér's V, and the probability of as high a χ² without drift."""
-        shared = cells(reference, current)
-        n, m = reference.total, current.total
-        r, c = shared.reference, shared.current
-        present = r + c > 0
-        r, c = r[present], c[present]
-        squared = np.square(r - c)
-        score = math.sqrt(min(1.0, float((squared / (r + c)).sum()) / 2))
-        return DriftResult(self.name, score, self.threshold, shared.p_value, n, m)
+        shared = columns.cells()
+        total = shared.reference + shared.current
+        squared = np.square(shared.reference - shared.current)
+        score = np.divide(squared, total, out=np.zeros_like(total), where=total > 0).sum(axis=1) / 2
+        return Scores(np.sqrt(np.minimum(1.0, score)), shared.p_value)

@@ -7,13 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from otel_ml.drift.alignment import cells
-from otel_ml.drift.detector import DriftResult, require_integer, require_number
-from otel_ml.sketch.distribution import Distribution
+from otel_ml.drift.columns import Columns
+from otel_ml.drift.detector import DriftDetector, Scores, require_integer, require_number
 
 
 @dataclass(frozen=True, slots=True)
-class PopulationStabilityIndex:
+class PopulationStabilityIndex(DriftDetector):
     """Population Stability Index over the reference's own quantile bins, or over categories.
 
     PSI = Σ (cᵢ - rᵢ) · ln(cᵢ / rᵢ), with rᵢ and cᵢ the shares of the reference and the current window in bin i: the
@@ -28,6 +27,9 @@ class PopulationStabilityIndex:
     """
 
     name: ClassVar[str] = "psi"
+    on_numbers: ClassVar[bool] = True
+    on_categories: ClassVar[bool] = True
+    is_symmetric: ClassVar[bool] = False
 
     bins: int = 10
     threshold: float = 0.2
@@ -38,15 +40,9 @@ class PopulationStabilityIndex:
         require_number("psi::threshold", self.threshold, above=0)
         require_number("psi::floor", self.floor, above=0, at_most=0.01)
 
-    def applies_to(self, distribution: Distribution) -> bool:  # noqa: ARG002  # every kind can be cut into cells
-        """Always."""
-        return True
-
-    def compare(self, reference: Distribution, current: Distribution) -> DriftResult:
-        """The index, and the probability of as much without drift."""
-        shared = cells(reference, current, self.bins)
+    def measure(self, columns: Columns) -> Scores:
+        """The indexes, and the probability of as much without drift."""
+        shared = columns.cells(self.bins)
         expected, found = np.maximum(shared.reference, self.floor), np.maximum(shared.current, self.floor)
-        score = max(0.0, float(np.dot(found - expected, np.log(found / expected))))
-        n, m = reference.total, current.total
-        p_value = shared.p_value
-        return DriftResult(self.name, score, self.threshold, p_value, n, m)
+        score = ((found - expected) * np.log(found / expected)).sum(axis=1)
+        return Scores(np.maximum(0.0, score), shared.p_value)

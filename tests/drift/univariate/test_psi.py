@@ -8,7 +8,7 @@ from drift_samples import binned, categories, exact, layout_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_ml.drift.psi import PopulationStabilityIndex
+from otel_ml.drift.univariate.psi import PopulationStabilityIndex
 from otel_ml.errors import ConfigurationError
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from otel_ml.drift.jensen_shannon import JensenShannon
+from otel_ml.drift.univariate.jensen_shannon import JensenShannon
 from otel_ml.sketch.distribution import CategoricalDistribution
 
 

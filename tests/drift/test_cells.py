@@ -1,4 +1,6 @@
-"""Common points and common cells of two distributions."""
+"""Two samples counted in common cells."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,48 +8,16 @@ from drift_samples import binned, categories, exact, layout_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_ml.drift.alignment import cells, functions
-from otel_ml.sketch.bins import BinLayout
-from otel_ml.sketch.exponential import ExponentialHistogram
-
-values = st.lists(st.integers(-20, 20).map(float), min_size=1, max_size=50)
+from otel_ml.drift.columns import Columns
 
 
-@given(reference=values, current=values, edges=st.sets(st.integers(-25, 25), min_size=1, max_size=10))
-def test_bins_against_values_are_compared_where_the_bins_are_known(reference, current, edges):
-    """At the common points both functions are the truth; nothing is interpolated."""
-    layout = BinLayout(np.array(sorted(edges), dtype=float))
-
-    aligned = functions(binned(reference, layout), exact(current))
-
-    assert np.allclose(aligned.reference, exact(reference).cdf(aligned.points))
-    assert np.allclose(aligned.current, exact(current).cdf(aligned.points))
-    assert set(layout.edges) <= set(aligned.points)
-
-
-@given(
-    reference=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=50),
-    current=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=50),
-)
-def test_histograms_of_two_scales_are_compared_where_both_are_known(reference, current):
-    """Bounds of one scale are bounds of every higher one."""
-    sides = [ExponentialHistogram.of(np.array(side)).distribution() for side in (reference, current)]
-
-    aligned = functions(*sides)
-
-    assert np.allclose(aligned.reference, exact(reference).cdf(aligned.points))
-    assert np.allclose(aligned.current, exact(current).cdf(aligned.points))
-
-
-def test_without_a_common_border_functions_are_interpolated():
-    """Better a straight line in a bin than no answer at all."""
-    reference, current = np.linspace(0, 10, 1001), np.linspace(1, 11, 1001)
-
-    aligned = functions(
-        binned(reference, BinLayout(np.array([2.0, 5.0]))), binned(current, BinLayout(np.array([3.0, 6.0])))
+def cells(reference, current, bins=10):
+    """The cells of one pair, those in use."""
+    found = Columns([(reference, current)]).cells(bins)
+    used = found.reference[0] + found.current[0] > 0
+    return SimpleNamespace(
+        reference=found.reference[0][used], current=found.current[0][used], p_value=float(found.p_value[0])
     )
-
-    assert np.abs(aligned.reference - aligned.current).max() == pytest.approx(0.1, abs=0.01)
 
 
 @pytest.mark.parametrize("bins", [2, 10, 50])
@@ -96,3 +66,19 @@ def test_two_kinds_cannot_be_compared():
     """A number is no category."""
     with pytest.raises(TypeError, match="cannot compare NumericDistribution with CategoricalDistribution"):
         cells(exact([1.0]), categories(a=1))
+
+
+@given(sizes=st.lists(st.integers(1, 400), min_size=1, max_size=5), bins=st.integers(2, 30))
+def test_a_column_has_the_same_cells_alone_as_among_others(sizes, bins):
+    """Columns are compared in matrices, but never with each other."""
+    rng = np.random.default_rng(sum(sizes))
+    pairs = [(exact(rng.normal(size=size).round(1)), exact(rng.normal(size=17))) for size in sizes]
+
+    together = Columns(pairs).cells(bins)
+
+    for row, pair in enumerate(pairs):
+        alone = Columns([pair]).cells(bins)
+        assert np.array_equal(together.reference[row], alone.reference[0])
+        assert np.array_equal(together.current[row], alone.current[0])
+        assert together.used[row] == alone.used[0]
+        assert together.p_value[row] == pytest.approx(alone.p_value[0])

@@ -5,7 +5,7 @@ import pytest
 from drift_samples import categories
 from scipy import stats
 
-from otel_ml.drift.chi_squared import ChiSquared
+from otel_ml.drift.univariate.chi_squared import ChiSquared
 from otel_ml.sketch.distribution import CategoricalDistribution
 
 

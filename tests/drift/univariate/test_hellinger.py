@@ -5,7 +5,7 @@ import math
 import pytest
 from drift_samples import categories
 
-from otel_ml.drift.hellinger import Hellinger
+from otel_ml.drift.univariate.hellinger import Hellinger
 
 
 def test_a_worked_example():

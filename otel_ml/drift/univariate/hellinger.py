@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from otel_ml.drift.alignment import cells
-from otel_ml.drift.detector import DriftResult, require_integer, require_number
-from otel_ml.sketch.distribution import Distribution
+from otel_ml.drift.columns import Columns
+from otel_ml.drift.detector import DriftDetector, Scores, require_integer, require_number
 
 
 @dataclass(frozen=True, slots=True)
-class Hellinger:
+class Hellinger(DriftDetector):
     """Hellinger distance: a metric between 0 (the same) and 1 (nothing in common).
 
     √(½ Σ (√rᵢ - √cᵢ)²), over the reference's own quantile bins or over categories. Needs no floor for empty bins.
@@ -27,6 +25,9 @@ class Hellinger:
     """
 
     name: ClassVar[str] = "hellinger"
+    on_numbers: ClassVar[bool] = True
+    on_categories: ClassVar[bool] = True
+    is_symmetric: ClassVar[bool] = False
 
     bins: int = 10
     threshold: float = 0.1
@@ -35,15 +36,8 @@ class Hellinger:
         require_integer("hellinger::bins", self.bins, at_least=2, at_most=1000)
         require_number("hellinger::threshold", self.threshold, above=0, at_most=1)
 
-    def applies_to(self, distribution: Distribution) -> bool:  # noqa: ARG002  # every kind can be cut into cells
-        """Always."""
-        return True
-
-    def compare(self, reference: Distribution, current: Distribution) -> DriftResult:
-        """The distance, and the probability of as much without drift."""
-        shared = cells(reference, current, self.bins)
-        difference = np.sqrt(shared.reference) - np.sqrt(shared.current)
-        score = min(1.0, math.sqrt(float(np.dot(difference, difference)) / 2))
-        n, m = reference.total, current.total
-        p_value = shared.p_value
-        return DriftResult(self.name, score, self.threshold, p_value, n, m)
+    def measure(self, columns: Columns) -> Scores:
+        """The distances, and the probability of as much without drift."""
+        shared = columns.cells(self.bins)
+        squared = np.square(np.sqrt(shared.reference) - np.sqrt(shared.current)).sum(axis=1) / 2
+        return Scores(np.minimum(1.0, np.sqrt(squared)), shared.p_value)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from otel_ml.drift.ks import KolmogorovSmirnov
+from otel_ml.drift.univariate.ks import KolmogorovSmirnov
 
 values = st.lists(st.integers(-5, 5) | st.floats(-1e6, 1e6), min_size=2, max_size=60)
 

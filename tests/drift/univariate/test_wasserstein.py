@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from otel_ml.drift.wasserstein import Wasserstein
+from otel_ml.drift.univariate.wasserstein import Wasserstein
 
 
 def truth(reference, current, tail=0.005):

@@ -1,0 +1,1 @@
+"""Detectors that compare one column with its reference, one a file."""
