@@ -19,11 +19,14 @@ from pydantic import Field
 
 from collector_processor.settings import Duration, PositiveDuration, Settings
 from otel_ml.errors import IncompatibleSketchError
+from otel_ml.sketch.binned_columns import BinnedColumns
 from otel_ml.sketch.feature import FeatureKey, FeatureKind, ModelKey
 from otel_ml.sketch.snapshot import Segment, Snapshot
-from otel_ml.sketch.summary import FeatureSummary
+from otel_ml.sketch.summary import FeatureSummary, numbers_of
 
 _SECOND = 1_000_000_000
+# Sets of columns that come as bins in one window: replicas of one version mostly send the same.
+_MAX_BLOCKS = 8
 # Sets of packages that are told apart in one window: a rolling update has two.
 _MAX_DIGESTS = 8
 
@@ -88,8 +91,10 @@ class Window:
     Attributes:
         segment: The slice it is about; None for the whole.
         producers: Processes heard, by the digest of their packages; not kept over a restart.
-        parts: Summaries by column and by the kind of value that was found there: replicas may read a column
-            differently, and adding up must not depend on which came first.
+        binned: Columns that came as counts in bins, by what they have in common.
+        unbinned: Summaries of the others, by column and by the kind of value that was found there: replicas may read a
+            column differently, and adding up must not depend on which came first.
+        bin_counts: How many bins the edges of each hash cut: a snapshot that says otherwise cannot be added up.
         is_partial: Closed before its time, because the service stops.
     """
 
@@ -99,10 +104,29 @@ class Window:
     rows: int = 0
     dropped_rows: int = 0
     snapshots: int = 0
-    parts: dict[tuple[FeatureKey, FeatureKind], FeatureSummary] = field(default_factory=dict)
+    binned: list[BinnedColumns] = field(default_factory=list)
+    unbinned: dict[tuple[FeatureKey, FeatureKind], FeatureSummary] = field(default_factory=dict)
+    bin_counts: dict[int, int] = field(default_factory=dict)
     is_partial: bool = False
     segment: Segment | None = None
     producers: dict[str, set[bytes]] = field(default_factory=dict)
+
+    @property
+    def features(self) -> int:
+        """How many columns it has, those counted twice that came in several ways."""
+        return len(self.unbinned) + sum(len(block.keys) for block in self.binned)
+
+    @property
+    def parts(self) -> dict[tuple[FeatureKey, FeatureKind], FeatureSummary]:
+        """All summaries by column and kind; the window's own stay as they are."""
+        found = dict(self.unbinned)
+        for block in self.binned:
+            for summary in block.summaries():
+                other = found.get((summary.key, summary.kind))
+                if other is not None:
+                    summary.merge(other)
+                found[summary.key, summary.kind] = summary
+        return found
 
 
 @dataclass(slots=True)
@@ -215,7 +239,7 @@ class WindowStore:
         window.rows += rows
         window.dropped_rows += dropped_rows
         window.snapshots += snapshots
-        window.parts.update({(part.key, part.kind): part for part in parts})
+        window.unbinned.update({(part.key, part.kind): part for part in parts})
 
     def _watermark(self, stream: Stream) -> int:
         elapsed = round((self._clock() - stream.heard_s) * _SECOND)
@@ -262,15 +286,45 @@ class WindowStore:
             heard = window.producers.setdefault(snapshot.packages_digest, set())
             if len(heard) < self._limits.producers:
                 heard.add(snapshot.producer_id)
-        for summary in snapshot.features:
-            part = window.parts.get((summary.key, summary.kind))
-            if part is not None:
-                try:
-                    part.merge(summary)
-                except IncompatibleSketchError:
-                    self.features_dropped["incompatible"] += 1
-            elif len(window.parts) < self._limits.features:
-                # The summary was decoded for us alone, so the window may grow in it.
-                window.parts[summary.key, summary.kind] = summary
-            else:
-                self.features_dropped["too_many_features"] += 1
+        for block in snapshot.binned:
+            self._add_block(window, block)
+        for summary in snapshot.features if snapshot.unbinned is None else snapshot.unbinned:
+            self._add_summary(window, summary)
+
+    def _add_block(self, window: Window, block: BinnedColumns) -> None:
+        for present in window.binned:
+            if present.identity == block.identity:
+                present.merge(block)
+                return
+        if not _fits(window, block.edges_hashes, block.counts.shape[1]):
+            self.features_dropped["incompatible"] += len(block.keys)
+            return
+        # The block was decoded for us alone, so the window may grow in it, and so may it in a summary.
+        if len(window.binned) < _MAX_BLOCKS and window.features + len(block.keys) <= self._limits.features:
+            window.binned.append(block)
+        else:
+            for summary in block.summaries():
+                self._add_summary(window, summary)
+
+    def _add_summary(self, window: Window, summary: FeatureSummary) -> None:
+        numbers = numbers_of(summary.content)
+        if numbers is not None and not all(
+            _fits(window, (edges_hash,), len(bins.counts)) for edges_hash, bins in numbers.bins.items()
+        ):
+            self.features_dropped["incompatible"] += 1
+            return
+        part = window.unbinned.get((summary.key, summary.kind))
+        if part is not None:
+            try:
+                part.merge(summary)
+            except IncompatibleSketchError:
+                self.features_dropped["incompatible"] += 1
+        elif window.features < self._limits.features:
+            window.unbinned[summary.key, summary.kind] = summary
+        else:
+            self.features_dropped["too_many_features"] += 1
+
+
+def _fits(window: Window, edges_hashes: Iterable[int], bins: int) -> bool:
+    """Whether nobody said of these edges that they cut another number of bins."""
+    return all(window.bin_counts.setdefault(edges_hash, bins) == bins for edges_hash in edges_hashes)

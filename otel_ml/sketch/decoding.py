@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from otel_ml.errors import CorruptSketchError, CorruptSnapshotError
 from otel_ml.proto import snapshot_pb2 as pb
+from otel_ml.sketch.binned_columns import packed
 from otel_ml.sketch.bins import MAX_BINS, AnchoredBins
 from otel_ml.sketch.feature import FeatureKey, ModelKey
 from otel_ml.sketch.feature_decoding import MAX_INTEGER, NAME_LENGTH, read_feature
@@ -75,6 +76,7 @@ def decode(payload: bytes) -> Snapshot:
         name = message.features[place].name[:NAME_LENGTH]
         raise CorruptSnapshotError(f"features[{place}] {name!r}: {error}") from error
     _check_unique(features)
+    binned, unbinned = packed(features)
     return Snapshot(
         producer_id=message.producer_id,
         sequence=message.sequence,
@@ -86,6 +88,8 @@ def decode(payload: bytes) -> Snapshot:
         features=features,
         segment=Segment(message.segment.dimension, message.segment.value) if message.HasField("segment") else None,
         packages_digest=message.packages_digest,
+        binned=binned,
+        unbinned=unbinned,
     )
 
 

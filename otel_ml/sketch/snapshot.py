@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from otel_ml.sketch.binned_columns import BinnedColumns
 from otel_ml.sketch.feature import ModelKey
 from otel_ml.sketch.summary import FeatureSummary
 
@@ -34,6 +35,8 @@ class Snapshot:
         segment: The slice that all of this is about; None for the whole model. Rows of a slice are counted in the
             whole's snapshot as well, so slices are never added to it.
         packages_digest: Hash over the versions of the packages installed in the process; empty when unknown.
+        binned: Those of the features that are nothing but counts in bins, as matrices, where someone packed them.
+        unbinned: The other features then; None where nothing was packed.
     """
 
     producer_id: bytes
@@ -46,3 +49,5 @@ class Snapshot:
     features: Sequence[FeatureSummary]
     segment: Segment | None = None
     packages_digest: str = ""
+    binned: Sequence[BinnedColumns] = ()
+    unbinned: Sequence[FeatureSummary] | None = None

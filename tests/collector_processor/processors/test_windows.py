@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,11 +10,14 @@ from processor_samples import MINUTE, MODEL, SECOND, START, Producer, categorica
 
 from collector_processor.processors.deduplication import Admission, Deduplicator
 from collector_processor.processors.windows import LimitSettings, Outcome, WindowSettings, WindowStore
+from otel_ml.sketch import codec
+from otel_ml.sketch.bins import AnchoredBins, BinLayout
 from otel_ml.sketch.feature import FeatureKey, FeatureKind, FeatureRole, ModelKey
 from otel_ml.sketch.snapshot import Segment
 
 AMOUNT = (FeatureKey(FeatureRole.FEATURE, "amount"), FeatureKind.NUMERIC)
 FIVE_MINUTES = 5 * MINUTE
+LAYOUT = BinLayout(np.array([1.0, 2.0]))
 
 
 class Clock:
@@ -238,3 +242,69 @@ def test_processes_are_counted_by_what_they_have_installed():
     (window,) = windows.close_all()
 
     assert {digest: len(heard) for digest, heard in window.producers.items()} == {"old": 2, "new": 1}
+
+
+def decoded(snapshot):
+    """The snapshot as it comes out of its bytes, with bins as matrices."""
+    return codec.decode(codec.encode(snapshot))
+
+
+def test_columns_in_bins_add_up_however_they_came():
+    """A replica that knows its baseline, one that knows no bins for one column, and one with other columns."""
+    windows, producer = store(), Producer()
+    values = [0.5, 1.5, 9.0]
+    both = numeric("amount", values, layout=LAYOUT), numeric("age", values, layout=LAYOUT)
+    windows.merge(decoded(producer.snapshot(*both)))
+    windows.merge(decoded(producer.snapshot(*both)))
+    windows.merge(decoded(producer.snapshot(numeric("amount", values))))
+    windows.merge(decoded(producer.snapshot(numeric("age", values, layout=LAYOUT))))
+
+    (window,) = windows.close_all()
+
+    parts = {key.name: part.content for (key, _), part in window.parts.items()}
+    assert len(window.binned) == 2
+    assert (parts["amount"].count, parts["age"].count) == (9, 9)
+    assert parts["amount"].bins[LAYOUT.hash].counts.tolist() == [2, 2, 2]
+    assert parts["amount"].exact.count == 3
+    assert parts["age"].bins[LAYOUT.hash].counts.tolist() == [3, 3, 3]
+
+
+def test_looking_at_a_window_does_not_change_it():
+    """Its parts are made for who asks, from what it holds."""
+    windows, producer = store(), Producer()
+    windows.merge(decoded(producer.snapshot(numeric("amount", [0.5], layout=LAYOUT))))
+    windows.merge(decoded(producer.snapshot(numeric("amount", [0.5]))))
+    (window,) = windows.close_all()
+
+    counts = [part.content.count for _ in range(3) for part in window.parts.values()]
+
+    assert counts == [2, 2, 2]
+
+
+@pytest.mark.parametrize("first_is_matrix", [True, False])
+def test_edges_that_cut_another_number_of_bins_are_refused(first_is_matrix):
+    """One hash, two layouts: someone is wrong, and what came first stays."""
+    windows, producer = store(), Producer()
+    wrong = numeric("amount", [0.5])
+    wrong.content.exact = None
+    wrong.content.bins[LAYOUT.hash] = AnchoredBins(LAYOUT.hash, np.array([1, 0, 0, 0]))
+    right = producer.snapshot(numeric("amount", [0.5], layout=LAYOUT))
+    windows.merge(decoded(right) if first_is_matrix else right)
+
+    windows.merge(decoded(producer.snapshot(wrong)))
+    windows.merge(producer.snapshot(wrong))
+
+    assert windows.features_dropped == {"incompatible": 2}
+    (window,) = windows.close_all()
+    assert [part.content.bins[LAYOUT.hash].counts.tolist() for part in window.parts.values()] == [[1, 0, 0]]
+
+
+def test_too_many_columns_in_bins_are_counted_and_left_out():
+    """The bound on columns holds whichever way they come."""
+    windows, producer = store(limits={"features": 3}), Producer()
+    for names in (["a", "b"], ["c", "d"]):
+        windows.merge(decoded(producer.snapshot(*(numeric(name, [0.5], layout=LAYOUT) for name in names))))
+
+    assert windows.features_dropped == {"too_many_features": 1}
+    (window,) = windows.close_all()
+    assert window.features == 3

@@ -1,0 +1,144 @@
+"""Columns whose every number is in a bin of the baseline, kept and merged as matrices.
+
+That is what servers that know their baseline send, every interval, for every numeric column. As matrices, a hundred
+columns merge in the time that two take one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from otel_ml.errors import IncompatibleSketchError
+from otel_ml.sketch.bins import AnchoredBins
+from otel_ml.sketch.exemplar import Exemplar, merged_exemplars
+from otel_ml.sketch.feature import Counters, FeatureKey
+from otel_ml.sketch.moments import Moments
+from otel_ml.sketch.numeric_summary import NumericSummary
+from otel_ml.sketch.sketch import CountArray, FloatArray
+from otel_ml.sketch.summary import FeatureSummary
+
+
+@dataclass(slots=True, eq=False)
+class BinnedColumns:
+    """Numeric columns with the same number of bins.
+
+    Attributes:
+        keys: What the columns are.
+        edges_hashes: Of each column, as in `AnchoredBins`.
+        counts: (columns, bins).
+        counters: (columns, 5) the fields of `Counters`, in their order.
+        mean: (columns,) as in `Moments`, likewise the following.
+        m2: (columns,)
+        minimum: (columns,)
+        maximum: (columns,)
+        exemplars: Of each column that has any, by its position.
+    """
+
+    keys: tuple[FeatureKey, ...]
+    edges_hashes: tuple[int, ...]
+    counts: CountArray
+    counters: CountArray
+    mean: FloatArray
+    m2: FloatArray
+    minimum: FloatArray
+    maximum: FloatArray
+    exemplars: dict[int, list[Exemplar]]
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What has to be the same for two to be merged."""
+        return self.keys, self.edges_hashes, self.counts.shape[1]
+
+    def merge(self, other: BinnedColumns, /) -> None:
+        """Add what `other` has seen of the same columns. No matrix is changed in place.
+
+        Raises:
+            IncompatibleSketchError: The columns or their edges differ; nothing was changed.
+        """
+        if self.identity != other.identity:
+            raise IncompatibleSketchError(f"cannot merge {len(other.keys)} columns into {len(self.keys)} other ones")
+        mine, theirs = self.counts.sum(axis=1), other.counts.sum(axis=1)
+        self._merge_moments(other, mine, theirs)
+        self.counts = self.counts + other.counts
+        self.counters = self.counters + other.counters
+        for position, exemplars in other.exemplars.items():
+            self.exemplars[position] = merged_exemplars(self.exemplars.get(position, []), exemplars)
+
+    def summaries(self) -> list[FeatureSummary]:
+        """The same, column by column."""
+        counts = self.counts.sum(axis=1).tolist()
+        moments = zip(
+            counts, self.mean.tolist(), self.m2.tolist(), self.minimum.tolist(), self.maximum.tolist(), strict=True
+        )
+        return [
+            FeatureSummary(
+                key,
+                NumericSummary(Moments(*of_column), {edges_hash: AnchoredBins(edges_hash, row)}),
+                Counters(*counters),
+                list(self.exemplars.get(position, ())),
+            )
+            for position, (key, edges_hash, row, counters, of_column) in enumerate(
+                zip(self.keys, self.edges_hashes, self.counts, self.counters.tolist(), moments, strict=True)
+            )
+        ]
+
+    def _merge_moments(self, other: BinnedColumns, mine: CountArray, theirs: CountArray) -> None:
+        """As `Moments.merge`, and to the same bits."""
+        total = mine + theirs
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            delta = other.mean - self.mean
+            share = theirs / total
+            m2 = self.m2 + (other.m2 + delta * delta * (mine / total) * theirs)
+            mean = self.mean + delta * share
+            if not np.isfinite(delta).all():
+                mean = np.where(np.isfinite(delta), mean, self.mean * (mine / total) + other.mean * share)
+        minimum, maximum = np.minimum(self.minimum, other.minimum), np.maximum(self.maximum, other.maximum)
+        mean = np.minimum(np.maximum(mean, minimum), maximum)
+        if not (mine.all() and theirs.all()):
+            mean = np.where(theirs == 0, self.mean, np.where(mine == 0, other.mean, mean))
+            m2 = np.where(theirs == 0, self.m2, np.where(mine == 0, other.m2, m2))
+        self.mean, self.m2, self.minimum, self.maximum = mean, m2, minimum, maximum
+
+
+def packed(features: Iterable[FeatureSummary]) -> tuple[list[BinnedColumns], list[FeatureSummary]]:
+    """The columns that are nothing but bins as matrices, one for each number of bins, and the other columns."""
+    by_bins: dict[int, list[tuple[FeatureSummary, NumericSummary, AnchoredBins]]] = {}
+    others: list[FeatureSummary] = []
+    for feature in features:
+        content = feature.content
+        if (
+            isinstance(content, NumericSummary)
+            and len(content.bins) == 1
+            and content.exact is None
+            and content.histogram is None
+            and content.quantiles is None
+        ):
+            bins = next(iter(content.bins.values()))
+            by_bins.setdefault(len(bins.counts), []).append((feature, content, bins))
+        else:
+            others.append(feature)
+    return [_stacked(columns) for columns in by_bins.values()], others
+
+
+def _stacked(columns: Sequence[tuple[FeatureSummary, NumericSummary, AnchoredBins]]) -> BinnedColumns:
+    counters = [feature.counters for feature, _, _ in columns]
+    moments = np.array(
+        [
+            (content.moments.mean, content.moments.m2, content.moments.minimum, content.moments.maximum)
+            for _, content, _ in columns
+        ]
+    )
+    return BinnedColumns(
+        tuple([feature.key for feature, _, _ in columns]),
+        tuple([bins.edges_hash for _, _, bins in columns]),
+        np.array([bins.counts for _, _, bins in columns]),
+        np.array([(c.rows, c.missing, c.mismatched, c.positive_infinite, c.negative_infinite) for c in counters]),
+        moments[:, 0],
+        moments[:, 1],
+        moments[:, 2],
+        moments[:, 3],
+        {position: feature.exemplars for position, (feature, _, _) in enumerate(columns) if feature.exemplars},
+    )
