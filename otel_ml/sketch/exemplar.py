@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -41,8 +41,10 @@ class Exemplar(NamedTuple):
     value: float | None = None
 
 
-def merged_exemplars(*groups: Iterable[Exemplar]) -> list[Exemplar]:
+def merged_exemplars(*groups: Collection[Exemplar]) -> list[Exemplar]:
     """The few that are kept of all: the most extreme ones, and the latest of each other reason."""
+    if not any(groups):
+        return []
     by_reason: dict[ExemplarReason, set[Exemplar]] = {}
     for group in groups:
         for exemplar in group:

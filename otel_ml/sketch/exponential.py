@@ -51,6 +51,11 @@ class Buckets:
         """The index after the last bucket."""
         return self.offset + len(self.counts)
 
+    @property
+    def is_trimmed(self) -> bool:
+        """Whether there is no empty bucket at either end."""
+        return len(self.counts) == 0 or bool(self.counts[0] and self.counts[-1])
+
     def trimmed(self) -> Buckets:
         """Without empty buckets at either end."""
         used = np.flatnonzero(self.counts)
@@ -75,6 +80,8 @@ class Buckets:
             return self
         if len(self.counts) == 0:
             return other
+        if self.offset == other.offset and len(self.counts) == len(other.counts):
+            return Buckets(self.offset, self.counts + other.counts)
         offset, end = min(self.offset, other.offset), max(self.end, other.end)
         counts = np.zeros(end - offset, dtype=np.int64)
         counts[self.offset - offset : self.end - offset] = self.counts
@@ -121,6 +128,11 @@ class ExponentialHistogram:
 
     def merge(self, other: ExponentialHistogram, /) -> None:
         """Add the counts of `other`, at the finest scale that fits both."""
+        if self.scale == other.scale and _fit(self.negative, other.negative) and _fit(self.positive, other.positive):
+            # Replicas of one model mostly see values of the same range.
+            self.negative, self.positive = self.negative.plus(other.negative), self.positive.plus(other.positive)
+            self.zero_count += other.zero_count
+            return
         sides = (
             (self.negative.trimmed(), other.negative.trimmed()),
             (self.positive.trimmed(), other.positive.trimmed()),
@@ -225,6 +237,15 @@ def excess(first: int, last: int) -> int:
     while (last >> by) - (first >> by) >= MAX_BUCKETS:
         by += 1
     return by
+
+
+def _fit(left: Buckets, right: Buckets) -> bool:
+    """Whether both together need no coarser scale, for certain: empty buckets at an end might be left out."""
+    return (
+        left.is_trimmed
+        and right.is_trimmed
+        and max(left.end, right.end) - min(left.offset, right.offset) <= MAX_BUCKETS
+    )
 
 
 def _excess_together(*parts: Buckets) -> int:

@@ -40,7 +40,17 @@ class QuantileSketch:
         k: Accuracy; the error falls about as 1 / k.
     """
 
-    __slots__ = ("_compactions", "_image", "_k", "_merged", "_min_k", "_native", "_noise")
+    __slots__ = (
+        "_compactions",
+        "_image",
+        "_k",
+        "_merged",
+        "_merged_count",
+        "_merged_items",
+        "_min_k",
+        "_native",
+        "_noise",
+    )
 
     def __init__(self, k: int = DEFAULT_K) -> None:
         self._k = k
@@ -50,6 +60,8 @@ class QuantileSketch:
         self._native: kll_doubles_sketch | None = None
         # What came otherwise.
         self._merged: list[KllContents] = []
+        # How many values that were, and in how many items.
+        self._merged_count = self._merged_items = 0
         self._compactions = 0
         # Sum over what was merged of (count · rank error)².
         self._noise = 0.0
@@ -79,7 +91,7 @@ class QuantileSketch:
     @property
     def count(self) -> int:
         """How many values there were."""
-        return sum(part.count for part in self._merged) + (0 if self._native is None else self._native.n)
+        return self._merged_count + (0 if self._native is None else self._native.n)
 
     @property
     def minimum(self) -> float:
@@ -176,8 +188,11 @@ class QuantileSketch:
         if not part.items.size:
             return
         self._merged.append(part)
-        if sum(part.items.size for part in self._merged) > MAX_ITEMS:
+        self._merged_count += part.count
+        self._merged_items += part.items.size
+        if self._merged_items > MAX_ITEMS:
             self._merged = [_joined(self._merged, COMPACTION_K, self._compactions)]
+            self._merged_items = self._merged[0].items.size
             self._compactions += 1
 
     def _written(self) -> tuple[KllKind, bytes]:

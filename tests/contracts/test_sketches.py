@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import otel_ml.sketch
 from otel_ml.errors import IncompatibleSketchError
+from otel_ml.sketch.binned_columns import packed
 from otel_ml.sketch.bins import AnchoredBins, BinLayout
 from otel_ml.sketch.cardinality import HyperLogLog
 from otel_ml.sketch.categories import CategoryCounts
@@ -158,6 +159,21 @@ def embedding_knowledge(content):
     return content.dimensions, content.count, sums, numeric_knowledge(content.norms)
 
 
+def binned_columns(values, key=KEY):
+    """One column, packed."""
+    bins = AnchoredBins.of(LAYOUT, array(values))
+    bins.layout = None
+    content = NumericSummary(Moments.of(array(values)), {LAYOUT.hash: bins})
+    (block,), _ = packed([FeatureSummary(key, content, Counters(rows=len(values)))])
+    return block
+
+
+def binned_knowledge(block):
+    (summary,) = block.summaries()
+    (bins,) = summary.content.bins.values()
+    return summary.counters, moments_knowledge(summary.content.moments), bins.counts.tolist()
+
+
 def of_column(knows):
     """What is known of a column, given what is known of its content."""
     return lambda summary: (summary.counters, summary.kind, knows(summary.content))
@@ -169,6 +185,12 @@ CONTRACTS = {
         lambda bins: (bins.edges_hash, bins.counts.tobytes()),
         numbers,
         lambda: AnchoredBins.of(BinLayout(np.array([0.0, 1.0, 2.0]))),
+    ),
+    "binned columns": Contract(
+        binned_columns,
+        binned_knowledge,
+        numbers,
+        lambda: binned_columns([], FeatureKey(FeatureRole.FEATURE, "height")),
     ),
     "exact counts": Contract(
         lambda values: ExactCounts.of(array(values)),
