@@ -98,12 +98,22 @@ ATTRIBUTES: Final = (
     Attribute(semconv.SKETCH_CHECKSUM, "int", "CRC-32 of the payload.", (3735928559,)),
     Attribute(semconv.SKETCH_SEQUENCE, "int", "Number of the snapshot within its producer.", (1, 2)),
     Attribute(semconv.SKETCH_ROWS, "int", "Rows the snapshot is about.", (6000,)),
-    Attribute(semconv.ALERT_NAME, "string", "What is watched.", ("drift", "missing", "unseen_category")),
+    Attribute(semconv.ALERT_NAME, "string", "What is watched.", ("drift", "missing", "common_change")),
     Attribute(semconv.ALERT_STATE, "string", "Where an alert is.", ("pending", "firing", "resolved")),
     Attribute(semconv.ALERT_REASON, "string", "Why, in one sentence with its numbers.", ("PSI 0.41 > 0.2, q = 1e-9",)),
     Attribute(semconv.DRIFT_METHOD, "string", "The statistic.", ("psi", "ks")),
     Attribute(semconv.DRIFT_SCORE, "double", "Its value.", (0.41,)),
     Attribute(semconv.DRIFT_THRESHOLD, "double", "Above what the column counts as drifted.", (0.2,)),
+    Attribute(semconv.DRIFT_REFERENCE, "string", "What was compared with.", ("baseline", "last_day", "stable")),
+    Attribute(semconv.DRIFT_REFERENCE_DESCRIPTION, "string", "Which one that is.", ("f54c2b9b, 10000 rows",)),
+    Attribute(
+        semconv.DRIFT_MOVED,
+        "string[]",
+        "Ranges or categories that carry most of the drift, each with its share then and now.",
+        (["> 75: 2.0% → 31.4%"],),
+    ),
+    Attribute(semconv.ALERT_CAUSE, "string", "The alert that tells of it already.", ("common_change",)),
+    Attribute(semconv.ALERT_FEATURES, "string[]", "Features that began to drift together.", (["age", "income"],)),
     Attribute(semconv.DRIFT_P_VALUE, "double", "Chance of such a score without drift.", (1e-9,)),
     Attribute(semconv.DRIFT_Q_VALUE, "double", "The same after Benjamini-Hochberg over all columns.", (2e-8,)),
     Attribute(semconv.WINDOW_START, "int", "Start of the window, ns since the epoch.", (1_767_312_000_000_000_000,)),
@@ -129,6 +139,7 @@ _SEGMENT: Final = (
     _when(semconv.SEGMENT_VALUE, "it is about a segment"),
 )
 _FEATURE: Final = (*_MODEL, Use(semconv.FEATURE_NAME))
+_REFERENCE: Final = Use(semconv.DRIFT_REFERENCE)
 _OUTPUT: Final = (*_MODEL, _when(semconv.PREDICTION_NAME, "the model has several outputs"))
 _COLUMN: Final = (
     *_MODEL,
@@ -140,21 +151,20 @@ _ALERT: Final = (
     Use(semconv.ALERT_NAME),
     Use(semconv.ALERT_STATE),
     Use(semconv.ALERT_REASON),
+    *(Use(name) for name in (semconv.WINDOW_START, semconv.WINDOW_END, semconv.WINDOW_ROWS)),
     *(
-        Use(name)
-        for name in (
-            semconv.DRIFT_METHOD,
-            semconv.DRIFT_SCORE,
-            semconv.DRIFT_THRESHOLD,
-            semconv.WINDOW_START,
-            semconv.WINDOW_END,
-            semconv.WINDOW_ROWS,
-        )
+        _when(name, "it is about one column")
+        for name in (semconv.DRIFT_METHOD, semconv.DRIFT_SCORE, semconv.DRIFT_THRESHOLD)
     ),
     _when(semconv.DRIFT_P_VALUE, "the statistic has one"),
     _when(semconv.DRIFT_Q_VALUE, "the statistic has a p-value"),
     _when(semconv.BASELINE_ID, "the window was compared with a baseline"),
     *_SEGMENT,
+    _when(semconv.DRIFT_REFERENCE, "it is about drift"),
+    _when(semconv.DRIFT_REFERENCE_DESCRIPTION, "it is about drift"),
+    _when(semconv.DRIFT_MOVED, "ranges or categories that moved can be told"),
+    _when(semconv.ALERT_CAUSE, "it is part of a change that was told already"),
+    _when(semconv.ALERT_FEATURES, "it is about features that changed together"),
     _when(semconv.EXEMPLAR_TRACE_IDS, "requests that show it were traced"),
     _when(semconv.EXEMPLAR_PREDICTION_IDS, "requests that show it had ids"),
 )
@@ -195,6 +205,7 @@ _METRIC_USES: Final[dict[semconv.Metric, tuple[Use, ...]]] = {
     semconv.PROCESSOR_RESULTS: (*_SENT, Use(semconv.PROCESSOR_OUTCOME)),
     semconv.PROCESSOR_WINDOWS: (Use(semconv.PROCESSOR_OUTCOME),),
     semconv.PROCESSOR_FEATURES_DROPPED: (Use(semconv.DROP_REASON),),
+    semconv.PROCESSOR_HISTORY_DROPPED: (Use(semconv.DROP_REASON),),
     semconv.PROCESSOR_PRODUCERS_FORGOTTEN: (),
     semconv.PROCESSOR_ERRORS: (Use(semconv.PROCESSOR_TASK),),
 }
@@ -276,8 +287,8 @@ _RATIOS: Final = (
 )
 _OF_COLUMNS: Final[dict[semconv.Metric, tuple[Use, ...]]] = {
     **{semconv.of_prediction(metric): (*_OUTPUT, *_SEGMENT) for metric in _RATIOS},
-    **{semconv.feature_drift(method): (*_FEATURE, *_SEGMENT) for method in BUILTIN_DETECTORS},
-    **{semconv.prediction_drift(method): (*_OUTPUT, *_SEGMENT) for method in BUILTIN_DETECTORS},
+    **{semconv.feature_drift(method): (*_FEATURE, _REFERENCE, *_SEGMENT) for method in BUILTIN_DETECTORS},
+    **{semconv.prediction_drift(method): (*_OUTPUT, _REFERENCE, *_SEGMENT) for method in BUILTIN_DETECTORS},
 }
 
 METRICS: Final = tuple(

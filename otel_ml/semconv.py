@@ -53,7 +53,7 @@ SKETCH_SEQUENCE: Final = "ml.sketch.sequence"
 SKETCH_ROWS: Final = "ml.sketch.rows"
 
 ALERT_NAME: Final = "ml.alert.name"
-"""What is watched: "drift", "missing", "unseen_category", "out_of_range", "type_mismatch"."""
+"""What is watched: "drift", "gradual_drift", "canary_drift", "missing", "unseen_category", …, "common_change"."""
 ALERT_STATE: Final = "ml.alert.state"
 ALERT_REASON: Final = "ml.alert.reason"
 """One sentence: score, threshold, q-value, rows, windows."""
@@ -62,6 +62,16 @@ DRIFT_SCORE: Final = "ml.drift.score"
 DRIFT_THRESHOLD: Final = "ml.drift.threshold"
 DRIFT_P_VALUE: Final = "ml.drift.p_value"
 DRIFT_Q_VALUE: Final = "ml.drift.q_value"
+DRIFT_REFERENCE: Final = "ml.drift.reference"
+"""What a window was compared with: "baseline", "trailing", "last_day", "last_week" or "stable"."""
+DRIFT_REFERENCE_DESCRIPTION: Final = "ml.drift.reference.description"
+"""Which one that is, for people: a baseline's id, a span of time, a version."""
+DRIFT_MOVED: Final = "ml.drift.moved"
+"""Ranges or categories that carry most of the drift, each with its share then and now."""
+ALERT_CAUSE: Final = "ml.alert.cause"
+"""The alert that tells of the change this one is a part of: "common_change"."""
+ALERT_FEATURES: Final = "ml.alert.features"
+"""Features that began to drift together."""
 WINDOW_START: Final = "ml.window.start"
 WINDOW_END: Final = "ml.window.end"
 WINDOW_ROWS: Final = "ml.window.rows"
@@ -210,6 +220,12 @@ PROCESSOR_FEATURES_DROPPED: Final = Metric(
 )
 PROCESSOR_PRODUCERS_FORGOTTEN: Final = Metric(
     "ml.processor.producers.forgotten", "{producer}", "Processes forgotten because there were too many.", "counter"
+)
+PROCESSOR_HISTORY_DROPPED: Final = Metric(
+    "ml.processor.history.dropped",
+    "{window}",
+    "Past windows that are no reference any more before their time, by reason.",
+    "counter",
 )
 PROCESSOR_ERRORS: Final = Metric(
     "ml.processor.errors", "{error}", "Failures of our own that were caught, by task.", "counter"

@@ -155,7 +155,7 @@ class AlertBook:
         self, key: AlertKey, check: Check, feature: FeatureEvaluation, window: WindowEvaluation
     ) -> Transition | None:
         settings = self._settings
-        breached = check.is_big and check.is_significant(settings.alpha)
+        breached = check.breaches(settings.alpha)
         alert = self.alerts.get(key)
         if alert is None:
             if not breached or not self._has_room():

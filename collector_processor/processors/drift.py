@@ -11,30 +11,38 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from pydantic import Field
 
 from collector_processor.component import Consumer, Event, Request, Results, Store
 from collector_processor.processors import checkpoint, report
 from collector_processor.processors.alerts import AlertBook, AlertSettings
+from collector_processor.processors.common_changes import CommonChanges
 from collector_processor.processors.deduplication import Admission, Deduplicator
 from collector_processor.processors.evaluation import (
+    DRIFT,
     DecisionSettings,
     Evaluator,
     QualitySettings,
     WindowEvaluation,
 )
-from collector_processor.processors.reference import References
+from collector_processor.processors.references.baselines import References
+from collector_processor.processors.references.history import WindowHistory
+from collector_processor.processors.references.named import NamedReferences, Selection
+from collector_processor.processors.references.settings import ReferenceSettings
 from collector_processor.processors.windows import Outcome, Window, WindowSettings, WindowStore
 from collector_processor.self_telemetry import SelfTelemetry
 from collector_processor.settings import Duration
 from otel_ml import semconv
 from otel_ml.baseline import Baseline
 from otel_ml.drift.detector import DriftDetector
-from otel_ml.drift.registry import BUILTIN_DETECTORS
+from otel_ml.drift.registry import DEFAULT_DETECTORS
 from otel_ml.sketch.feature import ModelKey
 from otel_ml.sketch.snapshot import Segment, Snapshot
+
+ResultT = TypeVar("ResultT")
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +52,8 @@ _TICK_S: Final = 0.25
 _REPEATED_WINDOWS: Final = 3
 
 
-def _all_detectors() -> dict[str, dict[str, object]]:
-    return {name: {} for name in BUILTIN_DETECTORS}
+def _default_detectors() -> dict[str, dict[str, object]]:
+    return {name: {} for name in DEFAULT_DETECTORS}
 
 
 class DriftSettings(WindowSettings):
@@ -53,20 +61,22 @@ class DriftSettings(WindowSettings):
 
     Attributes:
         baselines: Files that `otel-ml baseline build` wrote.
-        detectors: Settings by detector; all of ours with their defaults when absent.
+        detectors: Settings by detector; psi, ks, jensen_shannon, wasserstein, hellinger and chi_squared when absent.
         min_rows: Values below which nothing is concluded from a window.
         repeat: How often the gauges of the latest window are sent again, for backends that forget a gauge after a few
             minutes; 0 sends them once.
+        references: What windows are compared with beside the baseline.
         forward_snapshots: Leave the snapshots in what is passed through.
     """
 
     baselines: tuple[str, ...] = Field(default=(), strict=False)
-    detectors: Mapping[str, Mapping[str, object] | None] = Field(default_factory=_all_detectors)
+    detectors: Mapping[str, Mapping[str, object] | None] = Field(default_factory=_default_detectors)
     decide_by: DecisionSettings = DecisionSettings()
     quality: QualitySettings = QualitySettings()
     min_rows: int = Field(default=200, ge=1)
     alerts: AlertSettings = AlertSettings()
     repeat: Duration = 60.0
+    references: ReferenceSettings = ReferenceSettings()
     forward_snapshots: bool = False
 
 
@@ -101,8 +111,15 @@ class DriftProcessor:
         self._windows = WindowStore(settings)
         self._deduplicator = Deduplicator(settings.limits.producers)
         self._alerts = AlertBook(settings.alerts)
+        self._common_changes = CommonChanges(settings.alerts.alpha, settings.alerts.windows)
         references = References(baselines)
-        self._evaluator = Evaluator(references, detectors, settings.decide_by, settings.quality, settings.min_rows)
+        self._evaluator = Evaluator(
+            references, detectors, settings.decide_by, settings.quality, settings.min_rows, settings.alerts.alpha
+        )
+        self._history = WindowHistory(settings.references, settings.window)
+        self._named = NamedReferences(
+            settings.references, self._history, references.find, settings.min_rows, self._windows
+        )
         # A thread of its own: detectors take milliseconds a window, in which the event loop should answer.
         self._thread = ThreadPoolExecutor(1, "evaluation")
         self._tasks: list[asyncio.Task[None]] = []
@@ -117,6 +134,7 @@ class DriftProcessor:
         """Remember what was kept, and begin to close windows."""
         try:
             checkpoint.restore(self._store, self._windows, self._deduplicator, self._alerts)
+            self._history.restore(self._store)
         except Exception as error:
             # Of another version, perhaps: better to begin anew than not at all.
             self._telemetry.failed("restore", error)
@@ -198,24 +216,55 @@ class DriftProcessor:
             except (TimeoutError, asyncio.TimeoutError):
                 continue
 
-    async def _conclude(self, windows: Iterable[Window]) -> None:
+    async def _conclude(self, windows: Sequence[Window]) -> None:
         """Evaluate windows one after the other and report each; one that fails does not hold up the next."""
+        if not windows:
+            return
+        # All of them before the first is compared: versions that close together are each other's reference.
+        await self._in_thread(partial(self._remember, windows))
         for window in windows:
             try:
-                loop = asyncio.get_running_loop()
-                evaluation = await loop.run_in_executor(self._thread, self._evaluator.evaluate, window)
+                compares = window.segment is None or self._settings.references.segments
+                selections = self._named.select(window) if compares else []
+                evaluation = await self._in_thread(partial(self._evaluate, window, selections))
+                self._history.mark_drifted(window, evaluation.confirmed)
                 await self._report(evaluation)
             except Exception as error:
                 self._telemetry.failed("evaluate", error)
                 self._telemetry.count(semconv.PROCESSOR_WINDOWS, processor_outcome="failed")
+        for reason, number in self._history.dropped.items():
+            self._telemetry.count(semconv.PROCESSOR_HISTORY_DROPPED, number, drop_reason=reason)
+        self._history.dropped.clear()
+
+    async def _in_thread(self, work: Callable[[], ResultT]) -> ResultT:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _remember(self, windows: Iterable[Window]) -> None:
+        for window in windows:
+            try:
+                self._history.remember(window)
+            except Exception as error:
+                self._telemetry.failed("remember", error)
+
+    def _evaluate(self, window: Window, selections: Iterable[Selection]) -> WindowEvaluation:
+        references = [self._named.read(selection) for selection in selections]
+        rollup = self._named.rollup(window) if window.segment is None else None
+        return self._evaluator.evaluate(window, references, rollup)
 
     async def _report(self, evaluation: WindowEvaluation) -> None:
         self._telemetry.count(semconv.PROCESSOR_WINDOWS, processor_outcome=evaluation.outcome)
         self._say_why_not(evaluation)
         now = time.time_ns()
         events: list[Event] = []
+        change = self._common_changes.observe(evaluation)
+        if change is not None:
+            events.append(report.common_change_event(evaluation, change, now))
+            _log.info("%s", events[0].body)
         for transition in self._alerts.observe(evaluation):
-            found = report.events(transition, now)
+            is_part = transition.key.check == DRIFT and self._common_changes.explains(
+                transition.key.model, transition.key.feature
+            )
+            found = report.events(transition, now, report.COMMON_CHANGE if is_part else None)
             _log.info("%s", found[0].body)
             events.extend(found)
         gauges = report.measurements(evaluation, self._settings.alerts.alpha)
@@ -263,7 +312,9 @@ class DriftProcessor:
                 await self._write()
 
     async def _write(self) -> None:
-        await self._store.write(checkpoint.sections(self._windows, self._deduplicator, self._alerts))
+        kept = checkpoint.sections(self._windows, self._deduplicator, self._alerts)
+        await self._store.write({**kept, **self._history.sections()})
+        self._history.written()
 
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(self._telemetry.guard(name, work)))

@@ -10,12 +10,22 @@ from typing import Final
 
 from collector_processor.component import AttributeValue, Event, HistoryEntry, Point, Severity
 from collector_processor.processors.alerts import Alert, AlertKey, AlertState, Transition
-from collector_processor.processors.evaluation import DRIFT, QUALITY_CHECKS, FeatureEvaluation, WindowEvaluation
+from collector_processor.processors.evaluation import (
+    DRIFT,
+    DRIFT_CHECKS,
+    QUALITY_CHECKS,
+    FeatureEvaluation,
+    WindowEvaluation,
+)
+from collector_processor.processors.references.settings import BASELINE
 from otel_ml import semconv
+from otel_ml.drift.explanation import CommonChange, MovedCell
 from otel_ml.semconv import Metric
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
 from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
 from otel_ml.sketch.snapshot import Segment
+
+COMMON_CHANGE: Final = "common_change"
 
 _EXTREME: Final = {ExemplarReason.LARGEST, ExemplarReason.SMALLEST, ExemplarReason.OUT_OF_RANGE}
 _SHOWN_BY: Final[Mapping[str, set[ExemplarReason]]] = {
@@ -62,7 +72,9 @@ def measurements(window: WindowEvaluation, alpha: float) -> list[Measurement]:
             gauges.append(Measurement(named_ratio, ratio, attributes, _exemplars_of(feature, name)))
         named = semconv.feature_drift if is_input else semconv.prediction_drift
         shown = _exemplars_of(feature, DRIFT)
-        gauges.extend(Measurement(named(result.method), result.score, attributes, shown) for result in feature.scores)
+        for reference, results in ((BASELINE, feature.scores), *feature.elsewhere.items()):
+            compared = {**attributes, semconv.DRIFT_REFERENCE: reference}
+            gauges.extend(Measurement(named(result.method), result.score, compared, shown) for result in results)
     return [gauge for gauge in gauges if not math.isnan(gauge.value)]
 
 
@@ -90,19 +102,51 @@ def points(gauges: Iterable[Measurement], now_unix_nano: int) -> list[Point]:
     ]
 
 
-def events(transition: Transition, now_unix_nano: int) -> list[Event]:
-    """An alert's event, and that of the drift behind it when it begins to fire."""
+def common_change_event(window: WindowEvaluation, change: CommonChange, now_unix_nano: int) -> Event:
+    """One event for all the features that began to drift together."""
+    name = " ".join(part for part in window.model if part)
+    reason = (
+        f"{len(change.features)} of {change.measured} features began to drift at once, where {change.usual_rate:.1%} "
+        f"usually do in a window (p={change.p_value:.2g}): one change upstream"
+    )
+    return Event(
+        semconv.EVENT_ALERT,
+        Severity.WARN,
+        f"{name}: {COMMON_CHANGE} firing: {reason}",
+        now_unix_nano,
+        {
+            **_model_attributes(window.model),
+            semconv.ALERT_NAME: COMMON_CHANGE,
+            semconv.ALERT_STATE: "firing",
+            semconv.ALERT_REASON: reason,
+            semconv.ALERT_FEATURES: tuple(change.features),
+            semconv.WINDOW_START: window.start_unix_nano,
+            semconv.WINDOW_END: window.end_unix_nano,
+            semconv.WINDOW_ROWS: window.rows,
+        },
+    )
+
+
+def events(transition: Transition, now_unix_nano: int, cause: str | None = None) -> list[Event]:
+    """An alert's event, and that of the drift behind it when it begins to fire.
+
+    Args:
+        cause: The alert that told of it already: this one then is for the record.
+    """
     is_firing = transition.state is AlertState.FIRING
+    severity = Severity.WARN if is_firing and cause is None else Severity.INFO
     model, feature = transition.key.model, transition.key.feature
     name = " ".join(part for part in model if part)
     slice_of = f" ({'='.join(transition.key.segment)})" if transition.key.segment else ""
     subject = f"{name}{slice_of}: {feature.role.value} {feature.name}"
     state = "firing" if is_firing else "resolved"
     attributes = _event_attributes(transition)
+    if cause is not None:
+        attributes[semconv.ALERT_CAUSE] = cause
     found = [
         Event(
             semconv.EVENT_ALERT,
-            Severity.WARN if is_firing else Severity.INFO,
+            severity,
             f"{subject}: {transition.key.check} {state}: {transition.reason}",
             now_unix_nano,
             {
@@ -113,9 +157,9 @@ def events(transition: Transition, now_unix_nano: int) -> list[Event]:
             },
         )
     ]
-    if is_firing and transition.key.check == DRIFT:
+    if is_firing and transition.key.check in DRIFT_CHECKS:
         body = f"{subject}: drifted: {transition.reason}"
-        found.append(Event(semconv.EVENT_DRIFT_DETECTED, Severity.WARN, body, now_unix_nano, attributes))
+        found.append(Event(semconv.EVENT_DRIFT_DETECTED, severity, body, now_unix_nano, attributes))
     return found
 
 
@@ -125,6 +169,9 @@ def history_entry(window: WindowEvaluation) -> HistoryEntry:
         "outcome": window.outcome,
         "producers": dict(window.producers),
         "partial": window.is_partial,
+        "references": {
+            reference.name: reference.insufficient or reference.description for reference in window.references
+        },
         "features": [
             {
                 "role": feature.key.role.value,
@@ -136,12 +183,20 @@ def history_entry(window: WindowEvaluation) -> HistoryEntry:
                     result.method: {"score": _finite(result.score), "p_value": result.p_value}
                     for result in feature.scores
                 },
+                "elsewhere": {
+                    reference: {
+                        result.method: {"score": _finite(result.score), "p_value": result.p_value} for result in results
+                    }
+                    for reference, results in feature.elsewhere.items()
+                },
                 "checks": {
                     check.name: {
                         "score": _finite(check.score),
                         "threshold": check.threshold,
                         "q_value": check.q_value,
                         "is_big": check.is_big,
+                        "reference": check.reference,
+                        "overruled_by": check.overruled_by,
                     }
                     for check in feature.checks
                 },
@@ -201,12 +256,23 @@ def _event_attributes(transition: Transition) -> dict[str, AttributeValue]:
         attributes[semconv.DRIFT_Q_VALUE] = check.q_value
     if window.baseline_id is not None:
         attributes[semconv.BASELINE_ID] = window.baseline_id
+    if transition.key.check in DRIFT_CHECKS:
+        attributes[semconv.DRIFT_REFERENCE] = check.reference
+        for reference in window.references:
+            if reference.name == check.reference:
+                attributes[semconv.DRIFT_REFERENCE_DESCRIPTION] = reference.description
+        if moved := tuple(map(_told, transition.feature.moved)):
+            attributes[semconv.DRIFT_MOVED] = moved
     shown = _exemplars_of(transition.feature, transition.key.check)
     if traces := tuple(dict.fromkeys(f"{exemplar.trace_id:032x}" for exemplar in shown if exemplar.trace_id)):
         attributes[semconv.EXEMPLAR_TRACE_IDS] = traces
     if ids := tuple(dict.fromkeys(exemplar.prediction_id for exemplar in shown if exemplar.prediction_id)):
         attributes[semconv.EXEMPLAR_PREDICTION_IDS] = ids
     return attributes
+
+
+def _told(cell: MovedCell) -> str:
+    return f"{cell.label}: {cell.reference:.1%} → {cell.current:.1%}"
 
 
 def _exemplars_of(feature: FeatureEvaluation, check: str) -> list[Exemplar]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from otel_ml.sketch.summary import (
     TextSummary,
 )
 
+NumericPair = tuple[NumericDistribution, NumericDistribution]
 COARSE_BUCKET = 0.1
 """Share of the reference in one bucket of a histogram, beyond a single frequent value, from which it hides drift."""
 DAY_S = 23 * 3600.0
@@ -46,20 +48,29 @@ def distributions(
         current: A window's summary, in which each value is in exactly one part.
         layout: The bins the baseline cut for the column's numbers, if it has any.
     """
+    return compared(reference, current, lambda was, now: _numeric(was, now, layout))
+
+
+def compared(
+    reference: FeatureSummary,
+    current: FeatureSummary,
+    compare_numbers: Callable[[NumericSummary, NumericSummary], NumericPair | None],
+) -> tuple[Distribution, Distribution] | None:
+    """As `distributions`, with the numbers of a column compared in a way of the caller's."""
     was, now = reference.content, current.content
     pair: tuple[Distribution, Distribution] | None = None
     if isinstance(was, NumericSummary) and isinstance(now, NumericSummary):
-        pair = _numeric(was, now, layout)
+        pair = compare_numbers(was, now)
     elif isinstance(was, BooleanSummary) and isinstance(now, BooleanSummary):
         pair = _boolean(was), _boolean(now)
     elif isinstance(was, CategoricalSummary) and isinstance(now, CategoricalSummary):
         pair = _categorical(was), _categorical(now)
     elif isinstance(was, TextSummary) and isinstance(now, TextSummary):
-        pair = _numeric(was.lengths, now.lengths, layout)
+        pair = compare_numbers(was.lengths, now.lengths)
     elif isinstance(was, DatetimeSummary) and isinstance(now, DatetimeSummary):
         pair = _hours(was, now)
     elif isinstance(was, EmbeddingSummary) and isinstance(now, EmbeddingSummary) and was.dimensions == now.dimensions:
-        pair = _numeric(was.norms, now.norms, layout)
+        pair = compare_numbers(was.norms, now.norms)
     if pair is None or pair[0].total == 0 or pair[1].total == 0:
         return None
     return pair
@@ -84,14 +95,12 @@ def _hours(was: DatetimeSummary, now: DatetimeSummary) -> tuple[Distribution, Di
     return expected, found
 
 
-def _numeric(
-    was: NumericSummary, now: NumericSummary, layout: BinLayout | None
-) -> tuple[NumericDistribution, NumericDistribution] | None:
-    binned = _binned(now, layout)
+def _numeric(was: NumericSummary, now: NumericSummary, layout: BinLayout | None) -> NumericPair | None:
+    binned = placed_bins(now, () if layout is None else (layout,))
     exact = [now.exact.distribution()] if now.exact is not None and now.exact.count else []
-    is_sampled = _has_values(now.histogram) or _has_values(now.quantiles)
+    is_sampled = has_values(now.histogram) or has_values(now.quantiles)
     if len(binned) + len(exact) + is_sampled > 1:
-        return _projected(was, [*binned, *exact, *([_sampled(now)] if is_sampled else [])], now, layout)
+        return _projected(was, [*binned, *exact, *([sampled(now)] if is_sampled else [])], now, layout)
     if is_sampled:
         return _from_samples(was, now, layout)
     if exact:
@@ -104,40 +113,39 @@ def _numeric(
     return _paired(_finest(was, layout), binned[0])
 
 
-def _from_samples(
-    was: NumericSummary, now: NumericSummary, layout: BinLayout | None
-) -> tuple[NumericDistribution, NumericDistribution] | None:
+def _from_samples(was: NumericSummary, now: NumericSummary, layout: BinLayout | None) -> NumericPair | None:
     if was.histogram is None or now.histogram is None or not was.histogram.count or not now.histogram.count:
-        return _paired(_reference(was, layout), _sampled(now))
-    expected, found = _aligned(was.histogram, now.histogram)
+        return _paired(_reference(was, layout), sampled(now))
+    expected, found = aligned(was.histogram, now.histogram)
     pair = expected.distribution(was.moments), found.distribution(now.moments)
-    if not _is_coarse(pair[0], was, layout):
+    if not is_coarse(pair[0], lambda: _reference(was, layout)):
         return pair
     # Rather no answer than "no drift" from a histogram that cannot see it.
-    return _paired(_reference(was, layout), _sampled(now)) if _has_values(now.quantiles) else None
+    return _paired(_reference(was, layout), sampled(now)) if has_values(now.quantiles) else None
 
 
-def _has_values(sketch: ExponentialHistogram | QuantileSketch | None) -> bool:
+def has_values(sketch: ExponentialHistogram | QuantileSketch | None) -> bool:
+    """Whether there is such a sketch, and anything in it."""
     return sketch is not None and sketch.count > 0
 
 
-def _paired(
-    reference: NumericDistribution | None, current: NumericDistribution
-) -> tuple[NumericDistribution, NumericDistribution] | None:
+def _paired(reference: NumericDistribution | None, current: NumericDistribution) -> NumericPair | None:
     return None if reference is None else (reference, current)
 
 
-def _binned(now: NumericSummary, layout: BinLayout | None) -> list[NumericDistribution]:
-    """Counts in bins whose edges are at hand: the baseline's, or those of a process that cut its own."""
+def placed_bins(numbers: NumericSummary, layouts: Iterable[BinLayout]) -> list[NumericDistribution]:
+    """Counts in bins whose edges are at hand: those of `layouts`, or of a process that cut its own."""
+    by_hash = {layout.hash: layout for layout in layouts}
     found = []
-    for edges_hash, bins in now.bins.items():
-        known = layout if layout is not None and layout.hash == edges_hash else bins.layout
-        if known is not None and bins.count:
-            found.append(bins.distribution(known, now.moments))
+    for edges_hash, bins in numbers.bins.items():
+        known = by_hash.get(edges_hash, bins.layout)
+        # Who counted in more or fewer bins than the edges cut did not count in these.
+        if known is not None and known.bins == len(bins.counts) and bins.count:
+            found.append(bins.distribution(known, numbers.moments))
     return found
 
 
-def _sampled(now: NumericSummary) -> NumericDistribution:
+def sampled(now: NumericSummary) -> NumericDistribution:
     """What is known of the values that went into a histogram and a quantile sketch, at any point one may ask for."""
     if now.quantiles is not None and now.quantiles.count:
         return now.quantiles.distribution()
@@ -167,7 +175,7 @@ def _finest(was: NumericSummary, layout: BinLayout | None) -> NumericDistributio
     return None
 
 
-def _aligned(
+def aligned(
     left: ExponentialHistogram, right: ExponentialHistogram
 ) -> tuple[ExponentialHistogram, ExponentialHistogram]:
     """Both at their common scale, with the same buckets."""
@@ -184,14 +192,18 @@ def _emptied(buckets: Buckets) -> Buckets:
     return Buckets(buckets.offset, np.zeros_like(buckets.counts))
 
 
-def _is_coarse(buckets: NumericDistribution, was: NumericSummary, layout: BinLayout | None) -> bool:
-    """Whether much of the reference lies in one bucket, spread over several values.
+def is_coarse(buckets: NumericDistribution, known_finer: Callable[[], NumericDistribution | None]) -> bool:
+    """Whether much of a reference lies in one bucket, spread over several values.
 
     A large offset does that (1,000 ± 5 beside a single 0.01): all buckets are spent on the orders of magnitude between.
+
+    Args:
+        buckets: The reference in the buckets of a histogram.
+        known_finer: The same values in another form, asked for only where a bucket is full.
     """
     shares = _shares(buckets)
     large = np.flatnonzero(shares > COARSE_BUCKET).tolist()
-    finer = _reference(was, layout) if large else None
+    finer = known_finer() if large else None
     if finer is None:
         return False
     finer_shares = _shares(finer)
@@ -213,7 +225,7 @@ def _shares(distribution: NumericDistribution) -> FloatArray:
 
 def _projected(
     was: NumericSummary, parts: list[NumericDistribution], now: NumericSummary, layout: BinLayout | None
-) -> tuple[NumericDistribution, NumericDistribution] | None:
+) -> NumericPair | None:
     """The parts of a window together, at the points of the reference."""
     reference = _finest(was, None) if layout is None else _reference(was, layout)
     if reference is None:
@@ -230,7 +242,13 @@ def _projected(
         now.moments.minimum,
         now.moments.maximum,
         is_step=False,
-        # Of independent parts, as the rank errors of merged sketches.
-        rank_error=math.hypot(*(part.rank_error * part.total for part in parts)) / total,
+        rank_error=merged_rank_error(parts),
+        moments=now.moments if now.moments.count == total else None,
     )
     return reference, current
+
+
+def merged_rank_error(parts: Iterable[NumericDistribution]) -> float:
+    """The rank error of independent parts together, as a share of all their values."""
+    parts = list(parts)
+    return math.hypot(*(part.rank_error * part.total for part in parts)) / sum(part.total for part in parts)

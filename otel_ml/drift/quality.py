@@ -203,10 +203,11 @@ def _count_outside(summary: NumericSummary, low: float, high: float, layout: Bin
         return 0
     outside = 0
     for edges_hash, bins in summary.bins.items():
-        # The first and the last bin of a baseline's layout hold exactly what is outside its range. Of another layout's
-        # bins nobody knows which are.
-        if layout is not None and edges_hash == layout.hash:
-            outside += int(bins.counts[0] + bins.counts[-1])
+        # The first and the last bin of a baseline's layout hold exactly what is outside its range. Where the reference
+        # is a window, its range ends within bins, and what is in those may be inside: only whole bins count.
+        known = layout if layout is not None and edges_hash == layout.hash else bins.layout
+        if known is not None and known.bins == len(bins.counts):
+            outside += _bounds_outside(bins.distribution(known), low, high)[0]
     if summary.exact is not None:
         outside += _outside_of_exact(summary.exact, low, high)
     outside += _outside_of_sampled(summary, low, high)

@@ -19,11 +19,23 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from otel_ml.drift.detector import DriftDetector
+from otel_ml.drift.univariate.anderson_darling import AndersonDarling
+from otel_ml.drift.univariate.anova import AnalysisOfVariance
 from otel_ml.drift.univariate.chi_squared import ChiSquared
+from otel_ml.drift.univariate.cramer_von_mises import CramerVonMises
+from otel_ml.drift.univariate.energy import Energy
+from otel_ml.drift.univariate.fisher import Fisher
+from otel_ml.drift.univariate.g_test import GTest
 from otel_ml.drift.univariate.hellinger import Hellinger
 from otel_ml.drift.univariate.jensen_shannon import JensenShannon
+from otel_ml.drift.univariate.kl import KullbackLeibler
 from otel_ml.drift.univariate.ks import KolmogorovSmirnov
+from otel_ml.drift.univariate.l_infinity import LInfinity
+from otel_ml.drift.univariate.levene import Levene
+from otel_ml.drift.univariate.proportions import Proportions
 from otel_ml.drift.univariate.psi import PopulationStabilityIndex
+from otel_ml.drift.univariate.student import StandardisedMeanDifference
+from otel_ml.drift.univariate.total_variation import TotalVariation
 from otel_ml.drift.univariate.wasserstein import Wasserstein
 from otel_ml.errors import ConfigurationError
 
@@ -36,10 +48,25 @@ _BUILTIN: tuple[type[DriftDetector], ...] = (
     Wasserstein,
     Hellinger,
     ChiSquared,
+    Fisher,
+    GTest,
+    KullbackLeibler,
+    LInfinity,
+    Proportions,
+    TotalVariation,
+    CramerVonMises,
+    AndersonDarling,
+    Energy,
+    StandardisedMeanDifference,
+    AnalysisOfVariance,
+    Levene,
 )
 BUILTIN_DETECTORS: Final[Mapping[str, type[DriftDetector]]] = MappingProxyType(
     {detector.name: detector for detector in _BUILTIN}
 )
+
+DEFAULT_DETECTORS: Final = ("psi", "ks", "jensen_shannon", "wasserstein", "hellinger", "chi_squared")
+"""What is measured unless a configuration says otherwise: enough to compare with other tools, and not a series more."""
 
 
 def detector_names() -> list[str]:

@@ -9,6 +9,7 @@ from collector_processor.component import Signal
 from collector_processor.errors import InvalidConfigurationError
 from collector_processor.settings import Address
 from otel_ml.baseline import Baseline
+from otel_ml.drift import BUILTIN_DETECTORS
 
 VALID = """
 receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0"}}}}
@@ -93,7 +94,7 @@ CATALOGUE = {
         ("window: 1m", "windw: 1m"),
         (
             "processors::drift::windw: unknown setting (valid settings: alerts, baselines, decide_by, detectors,"
-            " forward_snapshots, lateness, limits, max_future, min_rows, quality, repeat, window);"
+            " forward_snapshots, lateness, limits, max_future, min_rows, quality, references, repeat, window);"
             " did you mean 'window'?"
         ),
     ),
@@ -194,15 +195,15 @@ CATALOGUE = {
     "unknown detector": (
         ("window: 1m", "window: 1m, detectors: {psi: {}, kss: {}}"),
         (
-            "processors::drift::detectors::kss: unknown drift detector (valid detectors: psi, ks, jensen_shannon,"
-            " wasserstein, hellinger, chi_squared); did you mean 'ks'?"
+            "processors::drift::detectors::kss: unknown drift detector (valid detectors: "
+            f"{', '.join(BUILTIN_DETECTORS)}); did you mean 'ks'?"
         ),
     ),
     "unknown setting of a detector": (
         ("window: 1m", "window: 1m, detectors: {psi: {treshold: 1}}"),
         (
-            "processors::drift::detectors::psi::treshold: unknown setting (valid settings: bins, floor, threshold);"
-            " did you mean 'threshold'?"
+            "processors::drift::detectors::psi::treshold: unknown setting "
+            "(valid settings: bias_corrected, bins, floor, threshold); did you mean 'threshold'?"
         ),
     ),
     "deciding detector that does not run": (

@@ -1,154 +1,42 @@
-"""What a closed window says about its model: data quality, and drift against the baseline.
-
-A check is one question about one column, with a magnitude, a threshold, and a p-value corrected for the number of
-columns asked the same question. Everything else that is measured is reported, but decides nothing.
-"""
+"""What a closed window says about its model: data quality, and drift against the baseline and other references."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import replace
 
-from pydantic import Field
-
-from collector_processor.processors.reference import References
+from collector_processor.processors.columns import columns_of
+from collector_processor.processors.evaluation.correction import corrected
+from collector_processor.processors.evaluation.drift_checks import drift_checks
+from collector_processor.processors.evaluation.findings import (
+    GRADUAL_DRIFT,
+    Check,
+    FeatureEvaluation,
+    WindowEvaluation,
+)
+from collector_processor.processors.evaluation.measurement import Measurement, measure, measure_pairs
+from collector_processor.processors.evaluation.settings import QUALITY_CHECKS, DecisionSettings, QualitySettings
+from collector_processor.processors.references.baselines import References
+from collector_processor.processors.references.named import NamedReference
+from collector_processor.processors.references.settings import BASELINE
 from collector_processor.processors.windows import Window
-from collector_processor.settings import Settings
 from otel_ml.baseline import Baseline
-from otel_ml.drift.comparison import distributions
-from otel_ml.drift.detector import DriftDetector, DriftResult
-from otel_ml.drift.false_discovery import benjamini_hochberg
+from otel_ml.drift.binned import BinnedReferences
+from otel_ml.drift.detector import DriftDetector
+from otel_ml.drift.explanation import moved_cells
 from otel_ml.drift.quality import DataQuality, QualityRatio, data_quality
-from otel_ml.sketch.exemplar import Exemplar, merged_exemplars
-from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind, FeatureRole, ModelKey
-from otel_ml.sketch.snapshot import Segment
-from otel_ml.sketch.summary import FeatureSummary, OpaqueSummary
-
-DRIFT: Final = "drift"
-
-
-class DecisionSettings(Settings):
-    """The detector that decides about drift, by kind of column; the others are reported."""
-
-    numeric: str = "psi"
-    categorical: str = "psi"
-    boolean: str = "psi"
-
-    def detector(self, kind: FeatureKind) -> str | None:
-        """The name of the deciding detector; None for kinds that are not compared."""
-        decided: str | None = getattr(self, kind.value, None)
-        return decided
-
-
-class QualitySettings(Settings):
-    """By how much a ratio may exceed the baseline's own."""
-
-    missing: float = Field(default=0.05, gt=0, lt=1)
-    type_mismatch: float = Field(default=0.01, gt=0, lt=1)
-    infinite: float = Field(default=0.01, gt=0, lt=1)
-    out_of_range: float = Field(default=0.01, gt=0, lt=1)
-    unseen_category: float = Field(default=0.01, gt=0, lt=1)
-
-
-QUALITY_CHECKS: Final = tuple(QualitySettings.model_fields)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One question about one column.
-
-    Attributes:
-        name: "drift", or a kind of bad value such as "missing".
-        method: The detector, or "increase" of a ratio.
-        score: The magnitude.
-        is_big: The magnitude is above the threshold, and rests on more than an anecdote.
-        n: Values it was measured on.
-        ratios: Of a kind of bad value: its share now, and in the baseline.
-        q_value: The p-value after Benjamini-Hochberg over all columns with the same check.
-        family: How many those were.
-    """
-
-    name: str
-    method: str
-    score: float
-    threshold: float
-    is_big: bool
-    p_value: float | None
-    n: int
-    ratios: tuple[float, float] | None = None
-    q_value: float | None = None
-    family: int = 0
-
-    def is_significant(self, alpha: float) -> bool:
-        """Whether chance does not explain it; where there is no test, magnitude has to do."""
-        return self.q_value is None or self.q_value < alpha
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureEvaluation:
-    """What a window says about one column.
-
-    Attributes:
-        n_current: Values that drift was measured on; rows where it was not measured.
-        scores: What every detector says that suits the column; empty when there were too few values.
-        quality: Against the baseline; None where the baseline does not know the column.
-        checks: What alerts are about.
-        exemplars: Requests that brought extreme, missing and unseen values.
-    """
-
-    key: FeatureKey
-    kind: FeatureKind
-    counters: Counters
-    n_current: int
-    scores: Sequence[DriftResult] = ()
-    quality: DataQuality | None = None
-    checks: Sequence[Check] = ()
-    exemplars: Sequence[Exemplar] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class WindowEvaluation:
-    """What a closed window says.
-
-    Attributes:
-        outcome: "evaluated", "insufficient_rows" or "no_baseline"; there are checks only in the first case.
-        baseline_id: None without a baseline.
-        segment: The slice it is about; None for the whole model.
-        producers: How many processes were heard, by the digest of their packages.
-    """
-
-    model: ModelKey
-    start_unix_nano: int
-    end_unix_nano: int
-    rows: int
-    is_partial: bool
-    outcome: str
-    baseline_id: str | None = None
-    features: Sequence[FeatureEvaluation] = field(default_factory=tuple)
-    segment: Segment | None = None
-    producers: Mapping[str, int] = field(default_factory=dict)
-
-    def drift_share(self, alpha: float) -> float | None:
-        """Share of the features with a drift check that drifted; None when no feature had one."""
-        checks = [
-            check
-            for feature in self.features
-            for check in feature.checks
-            if check.name == DRIFT and feature.key.role is FeatureRole.FEATURE
-        ]
-        if not checks:
-            return None
-        return sum(check.is_big and check.is_significant(alpha) for check in checks) / len(checks)
+from otel_ml.sketch.feature import FeatureKey
+from otel_ml.sketch.summary import FeatureSummary
 
 
 class Evaluator:
-    """Evaluates windows against baselines.
+    """Evaluates windows against their references.
 
     Args:
-        detectors: By name; each that suits a column is run.
-        decide_by: Whose verdict counts.
+        detectors: By name; each that suits a column is run against the baseline.
+        decide_by: Whose verdict counts; against other references only this one is run.
         min_rows: Values below which nothing is concluded.
+        alpha: q-value below which chance does not explain a difference.
     """
 
     def __init__(
@@ -158,18 +46,30 @@ class Evaluator:
         decide_by: DecisionSettings,
         quality: QualitySettings,
         min_rows: int,
+        alpha: float = 0.01,
     ) -> None:
         self._references = references
         self._detectors = detectors
+        self._bins: dict[str, BinnedReferences] = {}
         self._decide_by = decide_by
         self._thresholds: dict[str, float] = quality.model_dump()
         self._min_rows = min_rows
+        self._alpha = alpha
 
-    def evaluate(self, window: Window) -> WindowEvaluation:
-        """What the window says; the window is not used by anyone else any more."""
+    def evaluate(
+        self, window: Window, references: Sequence[NamedReference] = (), rollup: Window | None = None
+    ) -> WindowEvaluation:
+        """What the window says; the window is not used by anyone else any more.
+
+        Args:
+            references: What it is compared with beside its baseline, some perhaps without enough data.
+            rollup: The merged window that ends with this one, to judge gradual drift on.
+        """
         baseline = self._references.find(window.model)
-        summaries = _one_summary_a_column(window, baseline)
-        if baseline is None:
+        summaries = _summaries(window, baseline)
+        others = [reference for reference in references if reference.name != BASELINE]
+        has_reference = baseline is not None or any(reference.insufficient is None for reference in others)
+        if not has_reference:
             outcome = "no_baseline"
             features = [_unreferenced(summary) for summary in summaries]
         elif window.rows < self._min_rows:
@@ -177,9 +77,7 @@ class Evaluator:
             features = [self._measure_quality(summary, baseline) for summary in summaries]
         else:
             outcome = "evaluated"
-            features = _corrected(
-                [self._evaluate(summary, baseline, decides=window.segment is None) for summary in summaries]
-            )
+            features = self._evaluated(window, summaries, baseline, others, rollup)
         return WindowEvaluation(
             window.model,
             window.start_unix_nano,
@@ -191,40 +89,93 @@ class Evaluator:
             features,
             window.segment,
             {digest: len(heard) for digest, heard in window.producers.items()},
+            references,
         )
 
-    def _measure_quality(self, summary: FeatureSummary, baseline: Baseline) -> FeatureEvaluation:
-        reference = baseline.features.get(summary.key)
-        if reference is None:
+    def _evaluated(
+        self,
+        window: Window,
+        summaries: Sequence[FeatureSummary],
+        baseline: Baseline | None,
+        others: Sequence[NamedReference],
+        rollup: Window | None,
+    ) -> list[FeatureEvaluation]:
+        measured = self._measure_drift(window, summaries, baseline, self._detectors)
+        by_reference: dict[str, Mapping[FeatureKey, Measurement] | None] = {BASELINE: measured if baseline else None}
+        deciders = self._deciders(summaries, baseline)
+        for reference in others:
+            by_reference[reference.name] = (
+                None
+                if reference.insufficient is not None
+                else measure_pairs(summaries, reference.pair, deciders, self._min_rows)
+            )
+        checks: dict[FeatureKey, list[Check]] = {}
+        # A segment differs from the whole that the baseline is of, and always has: its drift is measured, so that it
+        # can be seen to change, but is no alarm.
+        if window.segment is None:
+            checks = drift_checks(by_reference, deciders, self._alpha)
+            if rollup is not None and baseline is not None:
+                self._add_gradual_drift(checks, rollup, baseline, deciders)
+        evaluated = []
+        for summary in summaries:
+            feature = self._measure_quality(summary, baseline)
+            found = [] if feature.quality is None else self._quality_checks(feature.quality)
+            measurement = measured.get(summary.key)
+            if measurement is not None:
+                feature = replace(feature, n_current=measurement.n_current, scores=measurement.results)
+            elsewhere = {
+                name: measurements[summary.key].results
+                for name, measurements in by_reference.items()
+                if name != BASELINE and measurements is not None and summary.key in measurements
+            }
+            evaluated.append(replace(feature, elsewhere=elsewhere, checks=[*found, *checks.get(summary.key, ())]))
+        return [self._explained(feature, by_reference) for feature in corrected(evaluated)]
+
+    def _measure_drift(
+        self,
+        window: Window,
+        summaries: Sequence[FeatureSummary],
+        baseline: Baseline | None,
+        detectors: Mapping[str, DriftDetector],
+    ) -> dict[FeatureKey, Measurement]:
+        if baseline is None:
+            return {}
+        bins = self._bins.get(baseline.id)
+        if bins is None:
+            bins = self._bins[baseline.id] = BinnedReferences(baseline.features, baseline.layouts)
+        return measure(window, summaries, baseline, bins, list(detectors.values()), self._min_rows)
+
+    def _deciders(
+        self, summaries: Sequence[FeatureSummary], baseline: Baseline | None
+    ) -> dict[FeatureKey, DriftDetector]:
+        """Whose verdict counts, for each column that is compared at all."""
+        deciders = {}
+        for summary in summaries:
+            reference = baseline.features.get(summary.key) if baseline is not None else summary
+            name = None if reference is None else self._decide_by.detector(reference.kind)
+            if name is not None:
+                deciders[summary.key] = self._detectors[name]
+        return deciders
+
+    def _add_gradual_drift(
+        self,
+        checks: dict[FeatureKey, list[Check]],
+        rollup: Window,
+        baseline: Baseline,
+        deciders: Mapping[FeatureKey, DriftDetector],
+    ) -> None:
+        """What adds up over many windows, where each alone is as usual for its time."""
+        detectors = {detector.name: detector for detector in deciders.values()}
+        measured = self._measure_drift(rollup, _summaries(rollup, baseline), baseline, detectors)
+        for key, (check, *_) in drift_checks({BASELINE: measured}, deciders, self._alpha).items():
+            checks.setdefault(key, []).append(replace(check, name=GRADUAL_DRIFT))
+
+    def _measure_quality(self, summary: FeatureSummary, baseline: Baseline | None) -> FeatureEvaluation:
+        reference = None if baseline is None else baseline.features.get(summary.key)
+        if reference is None or baseline is None:
             return _unreferenced(summary)
         quality = data_quality(reference, summary, baseline.layout(summary.key))
         return replace(_unreferenced(summary), quality=quality)
-
-    def _evaluate(self, summary: FeatureSummary, baseline: Baseline, *, decides: bool) -> FeatureEvaluation:
-        """Measure a column; drift `decides` about alerts for the whole only.
-
-        A segment differs from the whole that the baseline is of, and always has: its drift is measured, so that it can
-        be seen to change, but is no alarm.
-        """
-        measured = self._measure_quality(summary, baseline)
-        reference = baseline.features.get(summary.key)
-        if reference is None or measured.quality is None:
-            return measured
-        checks = self._quality_checks(measured.quality)
-        scores: list[DriftResult] = []
-        n_current = measured.n_current
-        pair = distributions(reference, summary, baseline.layout(summary.key))
-        if pair is not None and pair[1].total >= self._min_rows:
-            was, now = pair
-            n_current = now.total
-            scores = [
-                detector.compare(was, now)
-                for detector in self._detectors.values()
-                if detector.applies_to(was) and detector.applies_to(now)
-            ]
-            decided = self._decide_by.detector(reference.kind) if decides else None
-            checks += [_drift_check(result) for result in scores if result.method == decided]
-        return replace(measured, n_current=n_current, scores=scores, checks=checks)
 
     def _quality_checks(self, quality: DataQuality) -> list[Check]:
         checks = []
@@ -238,56 +189,28 @@ class Evaluator:
                 checks.append(check)
         return checks
 
+    def _explained(
+        self, feature: FeatureEvaluation, by_reference: Mapping[str, Mapping[FeatureKey, Measurement] | None]
+    ) -> FeatureEvaluation:
+        """With the ranges and categories that moved, where something did."""
+        for check in feature.checks:
+            measurements = by_reference.get(check.reference)
+            if check.name not in QUALITY_CHECKS and check.breaches(self._alpha) and measurements is not None:
+                measurement = measurements.get(feature.key)
+                if measurement is not None:
+                    return replace(feature, moved=moved_cells(*measurement.pair()))
+        return feature
 
-def _drift_check(result: DriftResult) -> Check:
-    score, threshold, p_value = result.score, result.threshold, result.p_value
-    return Check(DRIFT, result.method, score, threshold, result.drifted, p_value, result.n_current)
 
-
-def _corrected(features: Sequence[FeatureEvaluation]) -> list[FeatureEvaluation]:
-    """The same, with q-values: one family for each check."""
-    corrected = [list(feature.checks) for feature in features]
-    for name in (DRIFT, *QUALITY_CHECKS):
-        family = [
-            (position, place)
-            for position, checks in enumerate(corrected)
-            for place, check in enumerate(checks)
-            if check.name == name
-        ]
-        q_values = benjamini_hochberg([corrected[position][place].p_value for position, place in family])
-        tested = sum(q_value is not None for q_value in q_values)
-        for (position, place), q_value in zip(family, q_values, strict=True):
-            corrected[position][place] = replace(corrected[position][place], q_value=q_value, family=tested)
-    return [replace(feature, checks=checks) for feature, checks in zip(features, corrected, strict=True)]
+def _summaries(window: Window, baseline: Baseline | None) -> list[FeatureSummary]:
+    """For each column one summary of the baseline's kind; one that nobody sends any more is missing from every row."""
+    known = {} if baseline is None else baseline.features
+    kinds = {key: summary.kind for key, summary in known.items()}
+    columns = columns_of(window.parts, window.rows, kinds, due=known)
+    return sorted(columns.values(), key=lambda summary: (summary.key.role.value, summary.key.name))
 
 
 def _unreferenced(summary: FeatureSummary) -> FeatureEvaluation:
     return FeatureEvaluation(
         summary.key, summary.kind, summary.counters, summary.counters.rows, exemplars=summary.exemplars
     )
-
-
-def _one_summary_a_column(window: Window, baseline: Baseline | None) -> list[FeatureSummary]:
-    """For each column one summary of the baseline's kind; what was read as another kind counts as mismatched."""
-    by_key: dict[FeatureKey, list[FeatureSummary]] = {}
-    for (key, _), part in window.parts.items():
-        by_key.setdefault(key, []).append(part)
-    summaries = [_joined(parts, baseline.kind(key) if baseline else None) for key, parts in by_key.items()]
-    if baseline is not None and any(key.role is FeatureRole.FEATURE for key in by_key):
-        # A column that nobody sends any more is missing from every row.
-        summaries += [
-            FeatureSummary(key, OpaqueSummary(), Counters(rows=window.rows, missing=window.rows))
-            for key in baseline.features
-            if key.role is FeatureRole.FEATURE and key not in by_key
-        ]
-    return sorted(summaries, key=lambda summary: (summary.key.role.value, summary.key.name))
-
-
-def _joined(parts: Sequence[FeatureSummary], expected: FeatureKind | None) -> FeatureSummary:
-    main = max(parts, key=lambda part: (part.kind is expected, part.counters.rows, part.kind.value))
-    counters = replace(main.counters)
-    for part in parts:
-        if part is not main:
-            rows, missing = part.counters.rows, part.counters.missing
-            counters.merge(Counters(rows=rows, missing=missing, mismatched=rows - missing))
-    return FeatureSummary(main.key, main.content, counters, merged_exemplars(*(part.exemplars for part in parts)))

@@ -1,0 +1,27 @@
+"""Evaluating closed windows: what they say about their models."""
+
+from collector_processor.processors.evaluation.evaluator import Evaluator
+from collector_processor.processors.evaluation.findings import (
+    CANARY_DRIFT,
+    DRIFT,
+    DRIFT_CHECKS,
+    GRADUAL_DRIFT,
+    Check,
+    FeatureEvaluation,
+    WindowEvaluation,
+)
+from collector_processor.processors.evaluation.settings import QUALITY_CHECKS, DecisionSettings, QualitySettings
+
+__all__ = [
+    "CANARY_DRIFT",
+    "DRIFT",
+    "DRIFT_CHECKS",
+    "GRADUAL_DRIFT",
+    "QUALITY_CHECKS",
+    "Check",
+    "DecisionSettings",
+    "Evaluator",
+    "FeatureEvaluation",
+    "QualitySettings",
+    "WindowEvaluation",
+]

@@ -1,0 +1,138 @@
+"""What is found out about a window.
+
+A check is one question about one column, with a magnitude, a threshold, and a p-value corrected for the number of
+columns asked the same question. Everything else that is measured is reported, but decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from collector_processor.processors.references.named import NamedReference
+from collector_processor.processors.references.settings import BASELINE
+from otel_ml.drift.detector import DriftResult
+from otel_ml.drift.explanation import MovedCell
+from otel_ml.drift.quality import DataQuality
+from otel_ml.sketch.exemplar import Exemplar
+from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind, FeatureRole, ModelKey
+from otel_ml.sketch.snapshot import Segment
+
+DRIFT: Final = "drift"
+"""A column is unlike what it should be, and unlike what is usual at this time."""
+GRADUAL_DRIFT: Final = "gradual_drift"
+"""A column is unlike its baseline over a whole day."""
+CANARY_DRIFT: Final = "canary_drift"
+"""A column of one deployment is unlike that of the stable one at the same time."""
+DRIFT_CHECKS: Final = (DRIFT, GRADUAL_DRIFT, CANARY_DRIFT)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question about one column.
+
+    Attributes:
+        name: "drift", "gradual_drift", "canary_drift", or a kind of bad value such as "missing".
+        method: The detector, or "increase" of a ratio.
+        score: The magnitude.
+        is_big: The magnitude is above the threshold, and rests on more than an anecdote.
+        n: Values it was measured on.
+        ratios: Of a kind of bad value: its share now, and in the baseline.
+        q_value: The p-value after Benjamini-Hochberg over all columns with the same check.
+        family: How many those were.
+        reference: What it was compared with.
+        overruled_by: Other references that find the same usual, so that it is no alarm.
+        is_confirmed: A reference that knows the season says the same.
+    """
+
+    name: str
+    method: str
+    score: float
+    threshold: float
+    is_big: bool
+    p_value: float | None
+    n: int
+    ratios: tuple[float, float] | None = None
+    q_value: float | None = None
+    family: int = 0
+    reference: str = BASELINE
+    overruled_by: tuple[str, ...] = ()
+    is_confirmed: bool = False
+
+    def breaches(self, alpha: float) -> bool:
+        """Whether the effect is big, no accident, and unusual."""
+        return self.is_big and self.is_significant(alpha) and not self.overruled_by
+
+    def is_significant(self, alpha: float) -> bool:
+        """Whether chance does not explain it; where there is no test, magnitude has to do."""
+        return self.q_value is None or self.q_value < alpha
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureEvaluation:
+    """What a window says about one column.
+
+    Attributes:
+        n_current: Values that drift was measured on; rows where it was not measured.
+        scores: What every detector says that suits the column, against the baseline; empty when there were too few
+            values.
+        elsewhere: What the deciding detector says against other references, by their names.
+        moved: The ranges or categories that carry most of the drift, where there is any.
+        quality: Against the baseline; None where the baseline does not know the column.
+        checks: What alerts are about.
+        exemplars: Requests that brought extreme, missing and unseen values.
+    """
+
+    key: FeatureKey
+    kind: FeatureKind
+    counters: Counters
+    n_current: int
+    scores: Sequence[DriftResult] = ()
+    quality: DataQuality | None = None
+    checks: Sequence[Check] = ()
+    exemplars: Sequence[Exemplar] = ()
+    elsewhere: Mapping[str, Sequence[DriftResult]] = field(default_factory=dict)
+    moved: Sequence[MovedCell] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WindowEvaluation:
+    """What a closed window says.
+
+    Attributes:
+        outcome: "evaluated", "insufficient_rows" or "no_baseline"; there are checks only in the first case.
+        baseline_id: None without a baseline.
+        segment: The slice it is about; None for the whole model.
+        producers: How many processes were heard, by the digest of their packages.
+        references: What the window was compared with, those without enough data included.
+    """
+
+    model: ModelKey
+    start_unix_nano: int
+    end_unix_nano: int
+    rows: int
+    is_partial: bool
+    outcome: str
+    baseline_id: str | None = None
+    features: Sequence[FeatureEvaluation] = field(default_factory=tuple)
+    segment: Segment | None = None
+    producers: Mapping[str, int] = field(default_factory=dict)
+    references: Sequence[NamedReference] = ()
+
+    @property
+    def confirmed(self) -> list[FeatureKey]:
+        """Columns whose drift a reference that knows the season confirms."""
+        return [feature.key for feature in self.features if any(check.is_confirmed for check in feature.checks)]
+
+    def drift_share(self, alpha: float) -> float | None:
+        """Share of the features with a drift check that drifted; None when no feature had one."""
+        checks = [
+            check
+            for feature in self.features
+            for check in feature.checks
+            if check.name == DRIFT and feature.key.role is FeatureRole.FEATURE
+        ]
+        if not checks:
+            return None
+        return sum(check.breaches(alpha) for check in checks) / len(checks)

@@ -1,0 +1,36 @@
+"""What decides about alerts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import Field
+
+from collector_processor.settings import Settings
+from otel_ml.sketch.feature import FeatureKind
+
+
+class DecisionSettings(Settings):
+    """The detector that decides about drift, by kind of column; the others are reported."""
+
+    numeric: str = "psi"
+    categorical: str = "psi"
+    boolean: str = "psi"
+
+    def detector(self, kind: FeatureKind) -> str | None:
+        """The name of the deciding detector; None for kinds that are not compared."""
+        decided: str | None = getattr(self, kind.value, None)
+        return decided
+
+
+class QualitySettings(Settings):
+    """By how much a ratio may exceed the baseline's own."""
+
+    missing: float = Field(default=0.05, gt=0, lt=1)
+    type_mismatch: float = Field(default=0.01, gt=0, lt=1)
+    infinite: float = Field(default=0.01, gt=0, lt=1)
+    out_of_range: float = Field(default=0.01, gt=0, lt=1)
+    unseen_category: float = Field(default=0.01, gt=0, lt=1)
+
+
+QUALITY_CHECKS: Final = tuple(QualitySettings.model_fields)
