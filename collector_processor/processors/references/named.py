@@ -36,6 +36,8 @@ from otel_ml.sketch.summary import FeatureSummary
 
 # Of a longer time, so much must have been seen before it counts as that time.
 _COVERED: Final = 0.5
+# Half a day is all nights or all days; only in a whole one do they average out.
+_ROLLED_UP: Final = 0.9
 _NOBODY: Final = Subject(ModelKey(""))
 
 
@@ -183,8 +185,8 @@ class NamedReferences:
     def rollup(self, window: Window) -> Window | None:
         """The merged window that ends with this one, which should be remembered, when it is time to judge it.
 
-        None between times, and where less than half of its length was seen. It is evaluated like any other window, but
-        against the baseline only: seasons average out in it, and gradual drift adds up.
+        None between times, and where less than nine tenths of its length was seen. It is evaluated like any other
+        window, but against the baseline only: seasons average out in it, and gradual drift adds up.
         """
         length, every = round(self._settings.rollup * SECOND), round(self._settings.rollup_every * SECOND)
         if not length or window.end_unix_nano // every == window.start_unix_nano // every:
@@ -192,7 +194,7 @@ class NamedReferences:
         subject = Subject(window.model, window.segment)
         start = window.end_unix_nano - length
         merged = self._history.merged(subject, self._history.within(subject, start, window.end_unix_nano))
-        if merged.covered < _COVERED * length:
+        if merged.covered < _ROLLED_UP * length:
             return None
         return Window(
             window.model, start, window.end_unix_nano, merged.rows, unbinned=merged.parts, segment=window.segment
