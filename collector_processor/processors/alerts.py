@@ -26,14 +26,16 @@ class AlertSettings(Settings):
     """When alerts fire and resolve.
 
     Attributes:
-        alpha: Share of false alarms among the breaches of a window that is put up with (Benjamini-Hochberg).
+        alpha: Share of false alarms among the breaches that is put up with …
+        horizon: … over so many windows: a model without drift then breaches by chance once in horizon / alpha windows.
         breaches: Windows that must breach (k) …
         windows: … of the latest so many (m).
         clear_ratio: The off-threshold as a share of the threshold.
         clear_windows: Windows in a row below the off-threshold that resolve.
     """
 
-    alpha: float = Field(default=0.01, gt=0, lt=1)
+    alpha: float = Field(default=0.05, gt=0, le=0.5)
+    horizon: int = Field(default=1000, ge=1, le=1_000_000)
     breaches: int = Field(default=2, ge=1, le=100)
     windows: int = Field(default=3, ge=1, le=100)
     clear_ratio: float = Field(default=0.75, gt=0, le=1)

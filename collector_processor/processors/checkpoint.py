@@ -9,6 +9,7 @@ from typing import Final
 from collector_processor.component import Store
 from collector_processor.processors.alerts import AlertBook
 from collector_processor.processors.deduplication import Deduplicator
+from collector_processor.processors.evaluation.correction import Correction
 from collector_processor.processors.windows import Stream, Window, WindowStore
 from otel_ml.sketch import codec
 from otel_ml.sketch.feature import FeatureKind, ModelKey
@@ -17,17 +18,21 @@ from otel_ml.sketch.summary import FeatureSummary
 
 _MARKS: Final = "dedup"
 _ALERTS: Final = "alerts"
+_CORRECTION: Final = "correction"
 _STREAMS: Final = "streams"
 _WINDOWS: Final = "windows"
 # A merged window travels as a snapshot to ourselves, which has to have a producer.
 _PRODUCER: Final = bytes(16)
 
 
-def sections(windows: WindowStore, deduplicator: Deduplicator, alerts: AlertBook) -> Mapping[str, Mapping[str, bytes]]:
+def sections(
+    windows: WindowStore, deduplicator: Deduplicator, alerts: AlertBook, correction: Correction
+) -> Mapping[str, Mapping[str, bytes]]:
     """Everything to be kept. Marks and windows belong together: one without the other would merge twice, or never."""
     return {
         _MARKS: deduplicator.encode(),
         _ALERTS: alerts.encode(),
+        _CORRECTION: correction.encode(),
         _STREAMS: {json.dumps(model): _encode_stream(stream) for model, stream in windows.streams.items()},
         _WINDOWS: {
             json.dumps([*model, *slot, number]): encoded
@@ -38,10 +43,13 @@ def sections(windows: WindowStore, deduplicator: Deduplicator, alerts: AlertBook
     }
 
 
-def restore(store: Store, windows: WindowStore, deduplicator: Deduplicator, alerts: AlertBook) -> None:
+def restore(
+    store: Store, windows: WindowStore, deduplicator: Deduplicator, alerts: AlertBook, correction: Correction
+) -> None:
     """Put back what `sections` gave."""
     deduplicator.restore(store.read(_MARKS))
     alerts.restore(store.read(_ALERTS))
+    correction.restore(store.read(_CORRECTION))
     for key, value in store.read(_STREAMS).items():
         windows.restore_stream(ModelKey(*json.loads(key)), **json.loads(value))
     for key, value in store.read(_WINDOWS).items():

@@ -114,7 +114,13 @@ class DriftProcessor:
         self._common_changes = CommonChanges(settings.alerts.alpha, settings.alerts.windows)
         references = References(baselines)
         self._evaluator = Evaluator(
-            references, detectors, settings.decide_by, settings.quality, settings.min_rows, settings.alerts.alpha
+            references,
+            detectors,
+            settings.decide_by,
+            settings.quality,
+            settings.min_rows,
+            settings.alerts.alpha,
+            settings.alerts.horizon,
         )
         self._history = WindowHistory(settings.references, settings.window)
         self._named = NamedReferences(
@@ -133,7 +139,7 @@ class DriftProcessor:
     async def start(self) -> None:
         """Remember what was kept, and begin to close windows."""
         try:
-            checkpoint.restore(self._store, self._windows, self._deduplicator, self._alerts)
+            checkpoint.restore(self._store, self._windows, self._deduplicator, self._alerts, self._evaluator.correction)
             self._history.restore(self._store)
         except Exception as error:
             # Of another version, perhaps: better to begin anew than not at all.
@@ -312,7 +318,7 @@ class DriftProcessor:
                 await self._write()
 
     async def _write(self) -> None:
-        kept = checkpoint.sections(self._windows, self._deduplicator, self._alerts)
+        kept = checkpoint.sections(self._windows, self._deduplicator, self._alerts, self._evaluator.correction)
         await self._store.write({**kept, **self._history.sections()})
         self._history.written()
 

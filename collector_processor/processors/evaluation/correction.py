@@ -1,24 +1,81 @@
-"""Many columns, one question: p-values corrected for how many were asked."""
+"""Many columns, and many windows: p-values corrected for how often was asked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final, NamedTuple
 
 from collector_processor.processors.evaluation.findings import FeatureEvaluation
-from otel_ml.drift.false_discovery import benjamini_hochberg
+from otel_ml.drift.sequential import OnlineFdr
+from otel_ml.sketch.feature import ModelKey
+from otel_ml.sketch.snapshot import Segment
+
+_LIMIT: Final = 20_000
+"""Families remembered at once; the one that was silent longest is forgotten, and begins anew."""
 
 
-def corrected(features: Sequence[FeatureEvaluation]) -> list[FeatureEvaluation]:
-    """The same, with q-values: one family for each check."""
-    checks = [list(feature.checks) for feature in features]
-    families: dict[str, list[tuple[int, int]]] = {}
-    for position, of_feature in enumerate(checks):
-        for place, check in enumerate(of_feature):
-            families.setdefault(check.name, []).append((position, place))
-    for family in families.values():
-        q_values = benjamini_hochberg([checks[position][place].p_value for position, place in family])
-        tested = sum(q_value is not None for q_value in q_values)
-        for (position, place), q_value in zip(family, q_values, strict=True):
-            checks[position][place] = replace(checks[position][place], q_value=q_value, family=tested)
-    return [replace(feature, checks=of_feature) for feature, of_feature in zip(features, checks, strict=True)]
+class _Family(NamedTuple):
+    """Questions that are counted together: the same check of all columns of a model, window after window."""
+
+    model: ModelKey
+    segment: Segment | None
+    check: str
+
+
+class Correction:
+    """What every family of checks has used up of its false discovery rate.
+
+    Args:
+        level: The false discovery rate of each family …
+        horizon: … over so many windows.
+    """
+
+    def __init__(self, level: float, horizon: int) -> None:
+        self._level = level
+        self._horizon = horizon
+        self._families: OrderedDict[_Family, OnlineFdr] = OrderedDict()
+
+    def corrected(
+        self, model: ModelKey, segment: Segment | None, features: Sequence[FeatureEvaluation]
+    ) -> list[FeatureEvaluation]:
+        """The same, with q-values and the level below which they count in this window."""
+        checks = [list(feature.checks) for feature in features]
+        families: dict[str, list[tuple[int, int]]] = {}
+        for position, of_feature in enumerate(checks):
+            for place, check in enumerate(of_feature):
+                families.setdefault(check.name, []).append((position, place))
+        for name, family in families.items():
+            control = self._control(_Family(model, segment, name))
+            verdict = control.observe([checks[position][place].p_value for position, place in family])
+            tested = sum(q_value is not None for q_value in verdict.q_values)
+            for (position, place), q_value in zip(family, verdict.q_values, strict=True):
+                check = checks[position][place]
+                checks[position][place] = replace(check, q_value=q_value, family=tested, level=verdict.level)
+        return [replace(feature, checks=of_feature) for feature, of_feature in zip(features, checks, strict=True)]
+
+    def encode(self) -> dict[str, bytes]:
+        """Everything, to be kept: least recently asked first."""
+        return {
+            json.dumps([position, *family]): json.dumps(control.encode()).encode()
+            for position, (family, control) in enumerate(self._families.items())
+        }
+
+    def restore(self, kept: Mapping[str, bytes]) -> None:
+        """Remember what `encode` gave."""
+        entries = sorted((json.loads(key), value) for key, value in kept.items())
+        for (_, model, segment, check), value in entries:
+            control = OnlineFdr(self._level, self._horizon)
+            control.restore(json.loads(value))
+            self._families[_Family(ModelKey(*model), Segment(*segment) if segment else None, check)] = control
+
+    def _control(self, family: _Family) -> OnlineFdr:
+        control = self._families.get(family)
+        if control is None:
+            control = self._families[family] = OnlineFdr(self._level, self._horizon)
+            if len(self._families) > _LIMIT:
+                self._families.popitem(last=False)
+        self._families.move_to_end(family)
+        return control

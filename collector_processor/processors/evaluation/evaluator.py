@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from collector_processor.processors.columns import columns_of
-from collector_processor.processors.evaluation.correction import corrected
+from collector_processor.processors.evaluation.correction import Correction
 from collector_processor.processors.evaluation.drift_checks import drift_checks
 from collector_processor.processors.evaluation.findings import (
     GRADUAL_DRIFT,
@@ -36,7 +36,11 @@ class Evaluator:
         detectors: By name; each that suits a column is run against the baseline.
         decide_by: Whose verdict counts; against other references only this one is run.
         min_rows: Values below which nothing is concluded.
-        alpha: q-value below which chance does not explain a difference.
+        alpha: False discovery rate of each check …
+        horizon: … over so many windows.
+
+    Attributes:
+        correction: What was used up of it.
     """
 
     def __init__(
@@ -46,7 +50,8 @@ class Evaluator:
         decide_by: DecisionSettings,
         quality: QualitySettings,
         min_rows: int,
-        alpha: float = 0.01,
+        alpha: float,
+        horizon: int,
     ) -> None:
         self._references = references
         self._detectors = detectors
@@ -55,6 +60,7 @@ class Evaluator:
         self._thresholds: dict[str, float] = quality.model_dump()
         self._min_rows = min_rows
         self._alpha = alpha
+        self.correction = Correction(alpha, horizon)
 
     def evaluate(
         self, window: Window, references: Sequence[NamedReference] = (), rollup: Window | None = None
@@ -129,7 +135,8 @@ class Evaluator:
                 if name != BASELINE and measurements is not None and summary.key in measurements
             }
             evaluated.append(replace(feature, elsewhere=elsewhere, checks=[*found, *checks.get(summary.key, ())]))
-        return [self._explained(feature, by_reference) for feature in corrected(evaluated)]
+        corrected = self.correction.corrected(window.model, window.segment, evaluated)
+        return [self._explained(feature, by_reference) for feature in corrected]
 
     def _measure_drift(
         self,

@@ -41,6 +41,7 @@ class Check:
         ratios: Of a kind of bad value: its share now, and in the baseline.
         q_value: The p-value after Benjamini-Hochberg over all columns with the same check.
         family: How many those were.
+        level: q-value below which it counts, given all windows before; None where nobody kept count.
         reference: What it was compared with.
         overruled_by: Other references that find the same usual, so that it is no alarm.
         is_confirmed: A reference that knows the season says the same.
@@ -56,6 +57,7 @@ class Check:
     ratios: tuple[float, float] | None = None
     q_value: float | None = None
     family: int = 0
+    level: float | None = None
     reference: str = BASELINE
     overruled_by: tuple[str, ...] = ()
     is_confirmed: bool = False
@@ -66,7 +68,7 @@ class Check:
 
     def is_significant(self, alpha: float) -> bool:
         """Whether chance does not explain it; where there is no test, magnitude has to do."""
-        return self.q_value is None or self.q_value < alpha
+        return self.q_value is None or self.q_value <= (alpha if self.level is None else self.level)
 
 
 @dataclass(frozen=True, slots=True)

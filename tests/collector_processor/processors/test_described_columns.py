@@ -7,6 +7,7 @@ from processor_samples import MINUTE, START, Producer
 from collector_processor.processors import checkpoint
 from collector_processor.processors.alerts import AlertBook, AlertSettings
 from collector_processor.processors.deduplication import Deduplicator
+from collector_processor.processors.evaluation.correction import Correction
 from collector_processor.processors.windows import WindowSettings, WindowStore
 from otel_ml.baseline import Baseline
 from otel_ml.drift import create, distributions
@@ -85,10 +86,10 @@ def test_vectors_of_another_length_are_dropped_and_counted(windows):
 def test_open_windows_survive_a_restart(windows):
     """What was merged before is there after, and can be added to."""
     windows.merge(sent(Producer(producer_id=b"a" * 16), *columns(seed=1)))
-    kept = checkpoint.sections(windows, Deduplicator(10), AlertBook(AlertSettings()))
+    kept = checkpoint.sections(windows, Deduplicator(10), AlertBook(AlertSettings()), Correction(0.05, 1_000))
     restored = WindowStore(WindowSettings(window="5m"), wall_clock_ns=lambda: START + 60 * MINUTE)
 
-    checkpoint.restore(Kept(kept), restored, Deduplicator(10), AlertBook(AlertSettings()))
+    checkpoint.restore(Kept(kept), restored, Deduplicator(10), AlertBook(AlertSettings()), Correction(0.05, 1_000))
     restored.merge(sent(Producer(producer_id=b"b" * 16), *columns(seed=2)))
 
     assert {kind: part.content.count for kind, part in parts_of(restored).items()} == dict.fromkeys(

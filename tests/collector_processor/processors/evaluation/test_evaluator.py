@@ -28,7 +28,9 @@ class Service:
         detectors = {name: create(name) for name in settings.detectors}
         self.history = WindowHistory(settings.references, settings.window)
         self.named = NamedReferences(settings.references, self.history, found.find, settings.min_rows)
-        self.evaluator = Evaluator(found, detectors, settings.decide_by, settings.quality, settings.min_rows, ALPHA)
+        self.evaluator = Evaluator(
+            found, detectors, settings.decide_by, settings.quality, settings.min_rows, ALPHA, settings.alerts.horizon
+        )
 
     def evaluate(self, *windows):
         """Evaluations of windows that close together."""
