@@ -121,6 +121,7 @@ class DriftProcessor:
             settings.min_rows,
             settings.alerts.alpha,
             settings.alerts.horizon,
+            settings.references.unknown_season,
         )
         self._history = WindowHistory(settings.references, settings.window)
         self._named = NamedReferences(

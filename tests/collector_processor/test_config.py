@@ -140,7 +140,7 @@ CATALOGUE = {
     ),
     "bound": (
         ("window: 1m", "window: 1m, alerts: {alpha: 2}"),
-        "processors::drift::alerts::alpha: 2 is not valid (below 1.0)",
+        "processors::drift::alerts::alpha: 2 is not valid (at most 0.5)",
     ),
     "alerts that cannot fire": (
         ("window: 1m", "window: 1m, alerts: {breaches: 4}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from collector_processor.processors.evaluation.findings import CANARY_DRIFT, DRIFT, Check
@@ -21,6 +22,7 @@ def drift_checks(
     by_reference: Mapping[str, Mapping[FeatureKey, Measurement] | None],
     deciders: Mapping[FeatureKey, DriftDetector],
     alpha: float,
+    unknown_season: float = 1.0,
 ) -> dict[FeatureKey, list[Check]]:
     """For each column one check against what it should be, and one against the stable deployment, as far as there are.
 
@@ -29,6 +31,8 @@ def drift_checks(
             data.
         deciders: Whose verdict counts.
         alpha: q-value below which chance does not explain a difference; of one family for each reference.
+        unknown_season: By how many thresholds a column has to differ where a reference that knows its season is
+            configured, but has no data yet.
     """
     results = {name: _deciding(measurements or {}, deciders) for name, measurements in by_reference.items()}
     drifted = {name: _drifted(of_columns, alpha) for name, of_columns in results.items()}
@@ -38,6 +42,9 @@ def drift_checks(
         for name in _PRIMARY:
             result = results.get(name, {}).get(key)
             if result is not None:
+                seasonal = [drifted[season].get(key) for season in SEASONAL if season in by_reference]
+                is_unknown = bool(seasonal) and all(verdict is None for verdict in seasonal)
+                result = replace(result, threshold=result.threshold * (unknown_season if is_unknown else 1.0))
                 check = _check(DRIFT, name, result, decision.overruled_by, is_confirmed=decision.is_confirmed)
                 checks.setdefault(key, []).append(check)
                 break

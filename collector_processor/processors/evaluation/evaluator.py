@@ -38,6 +38,7 @@ class Evaluator:
         min_rows: Values below which nothing is concluded.
         alpha: False discovery rate of each check …
         horizon: … over so many windows.
+        unknown_season: By how many thresholds a column has to differ while nobody knows what is usual at its time.
 
     Attributes:
         correction: What was used up of it.
@@ -52,6 +53,7 @@ class Evaluator:
         min_rows: int,
         alpha: float,
         horizon: int,
+        unknown_season: float = 1.0,
     ) -> None:
         self._references = references
         self._detectors = detectors
@@ -60,6 +62,7 @@ class Evaluator:
         self._thresholds: dict[str, float] = quality.model_dump()
         self._min_rows = min_rows
         self._alpha = alpha
+        self._unknown_season = unknown_season
         self.correction = Correction(alpha, horizon)
 
     def evaluate(
@@ -119,7 +122,7 @@ class Evaluator:
         # A segment differs from the whole that the baseline is of, and always has: its drift is measured, so that it
         # can be seen to change, but is no alarm.
         if window.segment is None:
-            checks = drift_checks(by_reference, deciders, self._alpha)
+            checks = drift_checks(by_reference, deciders, self._alpha, self._unknown_season)
             if rollup is not None and baseline is not None:
                 self._add_gradual_drift(checks, rollup, baseline, deciders)
         evaluated = []

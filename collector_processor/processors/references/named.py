@@ -144,7 +144,7 @@ class NamedReferences:
             LAST_WEEK: self._last_week,
             STABLE: self._stable,
         }
-        found = [finders[name](window) for name in self._settings.configured]
+        found = [finders[name](window) for name in self._settings.names(self._history.length)]
         if not any(selection.windows for selection in found):
             return found
         kinds = _kinds(window, self._baseline_of(window.model))

@@ -106,6 +106,8 @@ class ReferenceSettings(Settings):
         last_day: The same time a day ago, in UTC; of a column that drifted then, the day before, up to three days back.
         last_week: The same hour of the same weekday a week ago; windows shorter than an hour are compared with all of
             that hour.
+        unknown_season: By how many thresholds a column has to differ from its baseline as long as no day before is
+            there to tell what is usual at this time. 1 where the model has no seasons.
         neighbours: Windows on either side of last day's that are taken too, where one alone has too few rows.
         stable: Another deployment of the same model in the same window.
         segments: Keep references for segments too.
@@ -118,6 +120,7 @@ class ReferenceSettings(Settings):
     trailing: Annotated[Span, PlainValidator(parse_span)] = Span()
     last_day: bool = True
     last_week: bool = True
+    unknown_season: float = Field(default=4.0, ge=1, le=100)
     neighbours: int = Field(default=0, ge=0, le=6)
     stable: StableSettings = StableSettings()
     segments: bool = False
@@ -125,14 +128,14 @@ class ReferenceSettings(Settings):
     rollup_every: PositiveDuration = 21_600.0
     history: HistorySettings = HistorySettings()
 
-    @property
-    def configured(self) -> tuple[str, ...]:
-        """The names of the references that a window is to have, the baseline first."""
+    def names(self, window: int) -> tuple[str, ...]:
+        """The references that windows of so many nanoseconds are to have, the baseline first."""
         return (
             BASELINE,
             *([TRAILING] if self.trailing != Span() else []),
-            *([LAST_DAY] if self.last_day else []),
-            *([LAST_WEEK] if self.last_week else []),
+            # In a window of a day there are no hours to tell apart.
+            *([LAST_DAY] if self.last_day and window < DAY else []),
+            *([LAST_WEEK] if self.last_week and window < WEEK else []),
             *([STABLE] if self.stable.choose != "off" else []),
         )
 

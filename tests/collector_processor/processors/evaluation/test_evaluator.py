@@ -29,7 +29,14 @@ class Service:
         self.history = WindowHistory(settings.references, settings.window)
         self.named = NamedReferences(settings.references, self.history, found.find, settings.min_rows)
         self.evaluator = Evaluator(
-            found, detectors, settings.decide_by, settings.quality, settings.min_rows, ALPHA, settings.alerts.horizon
+            found,
+            detectors,
+            settings.decide_by,
+            settings.quality,
+            settings.min_rows,
+            ALPHA,
+            settings.alerts.horizon,
+            settings.references.unknown_season,
         )
 
     def evaluate(self, *windows):
@@ -88,6 +95,19 @@ def test_a_night_is_unlike_the_average_and_no_alarm_once_nights_are_known(baseli
 
     assert all(("amount", DRIFT) in found for found in days[0])
     assert not any(("amount", DRIFT) in found for found in days[1])
+
+
+def test_until_a_day_is_known_only_what_can_hardly_be_a_season_is_an_alarm(baseline):
+    """On the first day nobody knows whether a score is the hour's own; a setting says how much is beyond doubt."""
+    careful, bold = Service(baseline), Service(baseline, unknown_season=1)
+
+    mild, strong = ({"red": 0.45}, {"red": 0.02})
+    found = [
+        ("color", DRIFT) in breaching(service.evaluate(hour(number, **change))[0])
+        for number, (service, change) in enumerate([(careful, mild), (careful, strong), (bold, mild), (bold, strong)])
+    ]
+
+    assert found == [False, True, True, True]
 
 
 def test_what_overruled_the_baseline_is_told(baseline):

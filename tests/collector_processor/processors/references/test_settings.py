@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from collector_processor.processors.references.settings import ReferenceSettings, Span
+from collector_processor.processors.references.settings import DAY, HOUR, WEEK, ReferenceSettings, Span
 from collector_processor.validation import validate
 
 MINUTE = 60 * 1_000_000_000
@@ -18,7 +18,7 @@ def problem(raw):
 
 def test_without_a_word_the_season_and_the_stable_deployment_are_asked():
     """What costs little and takes away false alarms."""
-    assert ReferenceSettings().configured == ("baseline", "last_day", "last_week", "stable")
+    assert ReferenceSettings().names(HOUR) == ("baseline", "last_day", "last_week", "stable")
 
 
 def test_all_that_can_be_said():
@@ -37,7 +37,7 @@ def test_all_that_can_be_said():
         }
     )
 
-    assert settings.configured == ("baseline", "trailing", "stable")
+    assert settings.names(HOUR) == ("baseline", "trailing", "stable")
     assert settings.stable.versions == {"fraud": ("3", "2")}
 
 
@@ -58,7 +58,7 @@ def test_trailing_windows_are_counted_or_timed(written, span):
     settings = ReferenceSettings(trailing=written)
 
     assert settings.trailing == span
-    assert ("trailing" in settings.configured) is bool(span != Span())
+    assert ("trailing" in settings.names(HOUR)) is bool(span != Span())
 
 
 def test_a_span_knows_the_length_of_windows():
@@ -71,7 +71,7 @@ def test_the_stable_deployment_can_be_switched_off():
     """Plainly."""
     for off in ("off", False):
         settings = ReferenceSettings.model_validate({"stable": {"choose": off}})
-        assert "stable" not in settings.configured
+        assert "stable" not in settings.names(HOUR)
 
 
 @pytest.mark.parametrize(
@@ -123,3 +123,12 @@ def test_settings_do_not_change():
     """After start."""
     with pytest.raises(ValidationError):
         ReferenceSettings().neighbours = 2
+
+
+@pytest.mark.parametrize(
+    ("window", "seasonal"),
+    [(HOUR, {"last_day", "last_week"}), (DAY, {"last_week"}), (2 * DAY, {"last_week"}), (WEEK, set())],
+)
+def test_a_window_has_no_season_shorter_than_itself(window, seasonal):
+    """In a window of a day there are no hours to tell apart."""
+    assert {"last_day", "last_week"} & set(ReferenceSettings().names(window)) == seasonal
