@@ -14,7 +14,7 @@ from otel_ml.sketch.feature import FeatureKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from otel_ml.sketch.sketch import FloatArray
+    from otel_ml.sketch.sketch import CountArray, FloatArray
 
 _MANY: Final = 1 << 20
 """Distinct values that are kept in Arrow's format."""
@@ -82,6 +82,13 @@ class ArrowColumn:
                 yield chunk.to_pylist() if matrix is None else matrix
             else:
                 yield (chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk).to_pylist()
+
+    def coded(self) -> Iterator[tuple[Sequence[Any], CountArray]]:
+        """All values, in order, as distinct ones and the place of each row's among them, (rows,), -1 for null."""
+        for chunk in self._pieces():
+            encoded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+            places = encoded.indices.cast(pa.int64()).fill_null(-1)
+            yield encoded.dictionary.to_pylist(), places.to_numpy(zero_copy_only=False)
 
     def missing(self) -> int:
         """How many are null."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from otel_ml.baseline.suggestion import unknown
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from otel_ml.sketch.bins import BinLayout
+    from otel_ml.sketch.confusion import ConfusionCounts
     from otel_ml.sketch.summary import FeatureSummary
 
 
@@ -31,6 +32,10 @@ class Baseline:
             quantiles, and exact counts where there are at most 256 distinct values; so do the lengths of texts and the
             norms of vectors.
         layouts: The bins cut for each column that has such numbers.
+        importances: How much the model relies on a feature, by its name, at least 0; only their ratios mean something,
+            and a feature that is not named has 0. Empty where nobody said.
+        confusion: How often the model predicted what, by what was true; None where the labels were not given, or are no
+            classes.
     """
 
     model: ModelKey
@@ -39,6 +44,8 @@ class Baseline:
     rows: int
     features: Mapping[FeatureKey, FeatureSummary]
     layouts: Mapping[FeatureKey, BinLayout]
+    importances: Mapping[str, float] = field(default_factory=dict)
+    confusion: ConfusionCounts | None = None
 
     @classmethod
     def build(
@@ -49,9 +56,11 @@ class Baseline:
         version: str = "",
         predictions: Any = None,
         scores: Any = None,
+        labels: Any = None,
         features: Sequence[str] | str | None = None,
         categorical: Sequence[str] | str = (),
         text: Sequence[str] | str = (),
+        importances: Any = None,
     ) -> Baseline:
         """Summarise training data.
 
@@ -71,14 +80,22 @@ class Baseline:
             predictions: Name or names of columns of `data`, or the values themselves: one column, a matrix, or a
                 mapping from output name to column.
             scores: Probabilities or decision values, likewise.
+            labels: What was true: the name of a column of `data`, which is then no feature, or one value a row. They
+                need `predictions` of one output. Where these and the labels have at most 64 classes, the baseline keeps
+                how many rows were predicted what and are what; of more, as of prices, it keeps nothing. Take rows that
+                the model was not fitted to: on those that it was, it errs less than when it serves.
             features: The columns to summarise as features, all that are no output otherwise; of an array without
                 names, the names of its columns.
             categorical: Columns whose numbers are codes, and columns of names that would be taken for text.
             text: Columns of free text. Strings are categories unless most are longer than 128 characters, or more than
                 half of them differ and most have at least four words.
+            importances: How much the model relies on each feature, so that drift can be ranked by what it matters: a
+                mapping from feature to weight, a sequence in the order of the features, or a fitted model with
+                `feature_importances_`, or with `coef_`, which is multiplied by the features' standard deviations in
+                `data`. Weights of permuted or of Shapley values can be passed as a mapping.
 
         Raises:
-            BaselineError: The data cannot be read, or has no such column.
+            BaselineError: The data cannot be read, or has no such column; a weight is no finite number of at least 0.
         """
         from otel_ml.baseline.build import build_baseline  # noqa: PLC0415 - it needs this class
 
@@ -87,9 +104,11 @@ class Baseline:
             model=ModelKey(model, version),
             predictions=predictions,
             scores=scores,
+            labels=labels,
             features=features,
             categorical=categorical,
             text=text,
+            importances=importances,
         )
 
     @classmethod

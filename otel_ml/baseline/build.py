@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml.baseline.baseline import Baseline
+from otel_ml.baseline.confusion import count_confusion, label_column
 from otel_ml.baseline.counted import count_booleans, count_categories
 from otel_ml.baseline.described import holds_free_text, summarise_datetimes, summarise_texts, summarise_vectors
 from otel_ml.baseline.frames import Table, frame_table
+from otel_ml.baseline.importances import feature_importances
 from otel_ml.baseline.message import content_id, from_bytes, to_bytes
 from otel_ml.baseline.numeric import summarise_numbers
 from otel_ml.baseline.outputs import Selected, output_columns
@@ -38,10 +40,12 @@ def build_baseline(
     model: ModelKey,
     predictions: Any = None,
     scores: Any = None,
+    labels: Any = None,
     features: Sequence[str] | str | None = None,
     excluded: Sequence[str] = (),
     categorical: Sequence[str] | str = (),
     text: Sequence[str] | str = (),
+    importances: Any = None,
     hashed: Sequence[str] | str = (),
     hash_key: str = "",
     on_column: Callable[[str, int, int], None] | None = None,
@@ -62,15 +66,16 @@ def build_baseline(
     with _opened(data, features) as table:
         if not table.rows:
             raise BaselineError(f"{table.source}: has no rows (a baseline needs at least one)")
-        columns = _selected(
-            table,
-            [
-                *output_columns(FeatureRole.PREDICTION, predictions, table),
-                *output_columns(FeatureRole.SCORE, scores, table),
-            ],
-            features,
-            excluded,
-        )
+        outputs = [
+            *output_columns(FeatureRole.PREDICTION, predictions, table),
+            *output_columns(FeatureRole.SCORE, scores, table),
+        ]
+        label, label_name = (None, None) if labels is None else label_column(labels, table)
+        if label_name is not None:
+            _check_role(table.source, label_name, outputs, (features, categorical, text, hashed))
+            excluded = [*excluded, label_name]
+        columns = _selected(table, outputs, features, excluded)
+        predicted = None if label is None else _only_prediction(table.source, columns)
         kinds = _kinds(table.source, columns, categorical=categorical, text=text)
         to_hash = _named(table.source, columns, hashed)
         if to_hash and not hash_key:
@@ -86,7 +91,13 @@ def build_baseline(
             summaries[key] = FeatureSummary(key, content, counters)
             if layout is not None:
                 layouts[key] = layout
-        draft = Baseline(model, "", time.time_ns(), table.rows, summaries, layouts)
+        weights = {} if importances is None else feature_importances(importances, summaries, table.source)
+        confusion = None
+        if label is not None and predicted is not None:
+            confusion = count_confusion(columns[predicted].column, kinds[predicted], label)
+            if confusion is not None and predicted in to_hash and kinds[predicted] is FeatureKind.CATEGORICAL:
+                confusion = confusion.renamed(lambda name: hashed_name(name, hash_key.encode()))
+        draft = Baseline(model, "", time.time_ns(), table.rows, summaries, layouts, weights, confusion)
         # As it comes from a file, so that it makes no difference whether it has been in one.
         return from_bytes(to_bytes(replace(draft, id=content_id(draft))), table.source)
 
@@ -147,6 +158,27 @@ def _selected(
     if not selected:
         raise BaselineError(f"{table.source}: no columns are left to summarise")
     return selected
+
+
+def _check_role(
+    source: str, label: str, outputs: Sequence[Selected], named: Sequence[Sequence[str] | str | None]
+) -> None:
+    """Make sure that nobody calls the column of labels something else."""
+    if any(output.known_as == label for output in outputs):
+        raise BaselineError(f"{source}: column {label!r} cannot be an output and the labels")
+    for names in named:
+        if label in ([names] if isinstance(names, str) else names or ()):
+            raise BaselineError(
+                f"{source}: column {label!r} holds the labels: no feature, and read and hashed as the predictions are"
+            )
+
+
+def _only_prediction(source: str, columns: Mapping[FeatureKey, Selected]) -> FeatureKey:
+    """The column that labels are the truth of."""
+    found = [key for key in columns if key.role is FeatureRole.PREDICTION]
+    if len(found) != 1:
+        raise BaselineError(f"{source}: labels go with one column of predictions, not {len(found)}")
+    return found[0]
 
 
 def _kinds(

@@ -12,6 +12,7 @@ from otel_ml.baseline.values import MIN_DIMENSIONS, datetime_of, embedding_of, e
 from otel_ml.sketch.datetime_summary import DatetimeSummary
 from otel_ml.sketch.embedding import MAX_DIMENSIONS, EmbeddingSummary
 from otel_ml.sketch.feature import Counters
+from otel_ml.sketch.projected import ProjectionLayout
 from otel_ml.sketch.text_summary import TextSummary, words_in
 
 if TYPE_CHECKING:
@@ -94,6 +95,16 @@ def summarise_vectors(column: Column) -> tuple[EmbeddingSummary, Counters, BinLa
         return EmbeddingSummary(), counters, None
     counters.mismatched += sum(vectors.count for vectors in by_length.values() if vectors is not most)
     summary, norms = most.finished()
+    mean, scatter = summary.bounded_moments()
+    projections = ProjectionLayout.of_moments(mean, scatter / summary.count)
+    if projections is not None:
+        # Once more: how vectors are to be projected is known only after all of them were seen.
+        again = _Vectors(summary.dimensions, projections)
+        for piece in column.pieces():
+            for matrix in _matrices(piece):
+                if matrix.shape[1] == summary.dimensions:
+                    again.add(matrix[np.isfinite(matrix).all(axis=1)])
+        summary, norms = again.finished()
     summary.norms, layout = _numbers(norms)
     return summary, counters, layout
 
@@ -101,9 +112,9 @@ def summarise_vectors(column: Column) -> tuple[EmbeddingSummary, Counters, BinLa
 class _Vectors:
     """Vectors of one length, added up in runs that do not depend on the pieces in which they come."""
 
-    def __init__(self, dimensions: int) -> None:
+    def __init__(self, dimensions: int, projections: ProjectionLayout | None = None) -> None:
         self.count = 0
-        self._summary = EmbeddingSummary()
+        self._summary = EmbeddingSummary.anchored(None, dimensions, projections)
         self._norms: list[FloatArray] = []
         self._buffer = np.empty((max(1, _BUFFERED // dimensions), dimensions))
         self._filled = 0

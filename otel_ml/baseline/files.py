@@ -25,7 +25,8 @@ _PARQUET_BUFFER: Final = 1 << 20
 """Bytes of a column that are read at once; without, a whole row group's worth is."""
 _CSV_BLOCK: Final = 32 * 1024 * 1024
 """Bytes of a CSV that are parsed at once; types are guessed from the first so many."""
-_CONVERSION_ERROR: Final = re.compile(r"CSV column #(\d+): CSV conversion error to (\w+)")
+# On a machine with one core pyarrow reads row by row, and names the row too.
+_CONVERSION_ERROR: Final = re.compile(r"CSV column #(\d+):(?: Row #\d+:)? CSV conversion error to (\w+)")
 _READERS: Final = {".parquet": "parquet", ".pq": "parquet", ".parq": "parquet", ".csv": "csv", ".tsv": "csv"}
 
 

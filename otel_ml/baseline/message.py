@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -10,12 +11,16 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from otel_ml.baseline.baseline import Baseline
+from otel_ml.baseline.importances import checked_importances
 from otel_ml.errors import BaselineError, OtelMLError
 from otel_ml.proto import baseline_pb2 as pb
 from otel_ml.sketch.bins import MAX_BINS, AnchoredBins, BinLayout
-from otel_ml.sketch.feature import FeatureKey, ModelKey
+from otel_ml.sketch.categories import NAME_LENGTH
+from otel_ml.sketch.confusion import MAX_CLASSES, ConfusionCounts
+from otel_ml.sketch.embedding import EmbeddingSummary
+from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
 from otel_ml.sketch.feature_decoding import read_feature
-from otel_ml.sketch.feature_encoding import numbers_in, write_feature
+from otel_ml.sketch.feature_encoding import numbers_in, write_feature, write_projection_layout
 from otel_ml.sketch.kll_image import MAX_COUNT
 from otel_ml.sketch.numbers_decoding import read_exact
 from otel_ml.sketch.summary import FeatureSummary, NumericSummary, numbers_of
@@ -34,6 +39,11 @@ def to_bytes(baseline: Baseline) -> bytes:
     )
     for key, summary in baseline.features.items():
         _write(message.features.add(), summary, baseline.layouts.get(key))
+    if (confusion := baseline.confusion) is not None:
+        message.confusion.predictions.extend(confusion.predictions)
+        message.confusion.labels.extend(confusion.labels)
+        message.confusion.counts.extend(confusion.counts.ravel().tolist())
+    message.importances.update(baseline.importances)
     return message.SerializeToString(deterministic=True)
 
 
@@ -74,11 +84,60 @@ def from_bytes(payload: bytes, source: str) -> Baseline:
         if layout is not None:
             layouts[summary.key] = layout
     model = ModelKey(message.model_name, message.model_version)
-    return Baseline(model, message.id, message.created_unix_nano, message.rows, features, layouts)
+    return Baseline(
+        model,
+        message.id,
+        message.created_unix_nano,
+        message.rows,
+        features,
+        layouts,
+        importances=_read_importances(message, features, source),
+        confusion=_read_confusion(message, features, source) if message.HasField("confusion") else None,
+    )
+
+
+def _read_importances(message: pb.Baseline, features: Iterable[FeatureKey], source: str) -> dict[str, float]:
+    if not message.importances:
+        return {}
+    names = [key.name for key in features if key.role is FeatureRole.FEATURE]
+    weights = checked_importances(message.importances, names, f"{source}: importances")
+    # A map has no order of its own.
+    return {name: weights[name] for name in names if name in weights}
+
+
+def _read_confusion(
+    message: pb.Baseline, features: Mapping[FeatureKey, FeatureSummary], source: str
+) -> ConfusionCounts:
+    """The counts of predictions by label, which must fit the column of predictions."""
+    subject = f"{source}: confusion"
+    predictions, labels = tuple(message.confusion.predictions), tuple(message.confusion.labels)
+    for what, names in (("predictions", predictions), ("labels", labels)):
+        if not 1 <= len(names) <= MAX_CLASSES:
+            raise BaselineError(f"{subject}: {len(names)} {what} (1 to {MAX_CLASSES})")
+        if len(set(names)) < len(names):
+            raise BaselineError(f"{subject}: a name among the {what} is there twice")
+        if max(map(len, names)) > NAME_LENGTH:
+            raise BaselineError(f"{subject}: a name of {max(map(len, names))} characters (at most {NAME_LENGTH})")
+    if len(message.confusion.counts) != len(predictions) * len(labels):
+        expected = f"{len(predictions)} predictions by {len(labels)} labels"
+        raise BaselineError(f"{subject}: {len(message.confusion.counts)} counts (expected {expected})")
+    predicted = [summary for key, summary in features.items() if key.role is FeatureRole.PREDICTION]
+    if len(predicted) != 1:
+        raise BaselineError(f"{subject}: goes with one column of predictions, not {len(predicted)}")
+    # Before they become an array, in which their sum could overflow.
+    if sum(message.confusion.counts) > predicted[0].counters.valid:
+        counted = f"{sum(message.confusion.counts)} rows, where {predicted[0].counters.valid} have a prediction"
+        raise BaselineError(f"{subject}: of {counted}")
+    counts = np.array(message.confusion.counts, dtype=np.int64).reshape(len(predictions), len(labels))
+    if not counts.any(axis=0).all() or not counts.any(axis=1).all():
+        raise BaselineError(f"{subject}: a prediction or label has no row (at least one)")
+    return ConfusionCounts(predictions, labels, counts)
 
 
 def _write(message: pb.BaselineFeature, summary: FeatureSummary, layout: BinLayout | None) -> None:
     write_feature(message.summary, summary)
+    if isinstance(summary.content, EmbeddingSummary):
+        write_projection_layout(message.summary, summary.content)
     numbers = numbers_of(summary.content)
     if numbers is None:
         return

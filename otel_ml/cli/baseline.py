@@ -43,6 +43,11 @@ def baseline() -> None:
     metavar="[NAME=]COLUMN",
     help="Column of probabilities or decision values; repeat it, with the names of the classes, for several.",
 )
+@click.option(
+    "--labels",
+    metavar="COLUMN",
+    help="Column of what was true: kept as counts by prediction, and no feature.",
+)
 @click.option("--feature", "features", multiple=True, metavar="COLUMN", help="Use only these columns as features.")
 @click.option("--exclude", "excluded", multiple=True, metavar="COLUMN", help="Leave a column out, such as the label.")
 @click.option(
@@ -65,6 +70,7 @@ def build(
     model_version: str,
     predictions: tuple[str, ...],
     scores: tuple[str, ...],
+    labels: str | None,
     features: tuple[str, ...],
     excluded: tuple[str, ...],
     categorical: tuple[str, ...],
@@ -75,11 +81,12 @@ def build(
 ) -> None:
     r"""Build a baseline from DATA, a Parquet or CSV file with what the model was trained on.
 
-    The predictions should be the model's own, not the labels it was trained on.
+    The predictions should be the model's own, not the labels it was trained on. With --labels as well, of rows that the
+    model was not fitted to, the baseline knows how the model errs.
 
     \b
     otel-ml baseline build train.parquet --model fraud --version 3 \\
-        --prediction prediction --score probability --exclude label -o fraud-3.baseline
+        --prediction prediction --score probability --labels label -o fraud-3.baseline
     """
     from otel_ml.baseline.build import build_baseline
     from otel_ml.sketch.feature import ModelKey
@@ -89,6 +96,7 @@ def build(
         model=ModelKey(model, model_version),
         predictions=_outputs("--prediction", predictions),
         scores=_outputs("--score", scores),
+        labels=labels,
         features=features or None,
         excluded=excluded,
         categorical=categorical,

@@ -46,7 +46,7 @@ def summary(baseline: Baseline) -> dict[str, Any]:
 def report(baseline: Baseline) -> dict[str, Any]:
     """All of a report, ready for JSON."""
     columns = [_column(feature, baseline.layout(key)) for key, feature in baseline.features.items()]
-    return {**summary(baseline), "columns": columns}
+    return {**summary(baseline), "columns": columns, **_confusion(baseline)}
 
 
 def show(file: Path, baseline: Baseline) -> None:
@@ -60,6 +60,14 @@ def show(file: Path, baseline: Baseline) -> None:
         _show_table(rows)
     else:
         _show_lines(rows)
+
+
+def _confusion(baseline: Baseline) -> dict[str, Any]:
+    confusion = baseline.confusion
+    if confusion is None:
+        return {}
+    described = {"predictions": confusion.predictions, "labels": confusion.labels, "counts": confusion.counts.tolist()}
+    return {"confusion": described}
 
 
 def _column(feature: FeatureSummary, layout: BinLayout | None) -> dict[str, Any]:

@@ -19,12 +19,30 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 class Baseline(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class ImportancesEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.float
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.float = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     MODEL_NAME_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     ID_FIELD_NUMBER: builtins.int
     CREATED_UNIX_NANO_FIELD_NUMBER: builtins.int
     ROWS_FIELD_NUMBER: builtins.int
     FEATURES_FIELD_NUMBER: builtins.int
+    CONFUSION_FIELD_NUMBER: builtins.int
+    IMPORTANCES_FIELD_NUMBER: builtins.int
     model_name: builtins.str
     model_version: builtins.str
     """Empty when unknown."""
@@ -37,6 +55,16 @@ class Baseline(google.protobuf.message.Message):
     def features(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BaselineFeature]:
         """In the order of the training data's columns; predictions and scores after the features."""
 
+    @property
+    def confusion(self) -> global___Confusion:
+        """How often the model predicted what, by what was true; where the labels were given and are classes."""
+
+    @property
+    def importances(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.float]:
+        """How much the model relies on each feature, by its name: finite numbers of at least 0, at least one of them above.
+        Only their ratios mean something; a feature that is not named has 0. Empty where nobody said.
+        """
+
     def __init__(
         self,
         *,
@@ -46,10 +74,47 @@ class Baseline(google.protobuf.message.Message):
         created_unix_nano: builtins.int = ...,
         rows: builtins.int = ...,
         features: collections.abc.Iterable[global___BaselineFeature] | None = ...,
+        confusion: global___Confusion | None = ...,
+        importances: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["created_unix_nano", b"created_unix_nano", "features", b"features", "id", b"id", "model_name", b"model_name", "model_version", b"model_version", "rows", b"rows"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["confusion", b"confusion"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["confusion", b"confusion", "created_unix_nano", b"created_unix_nano", "features", b"features", "id", b"id", "importances", b"importances", "model_name", b"model_name", "model_version", b"model_version", "rows", b"rows"]) -> None: ...
 
 global___Baseline = Baseline
+
+@typing.final
+class Confusion(google.protobuf.message.Message):
+    """Of the only prediction there is, which is no regression: 1 to 64 predictions, 1 to 64 labels."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PREDICTIONS_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    COUNTS_FIELD_NUMBER: builtins.int
+    @property
+    def predictions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of what was predicted, and of what was true, each list without repetition. A number is written as short as it
+        can be ("3", "0.5"), and truth values are "false" and "true" where the predictions are such.
+        """
+
+    @property
+    def labels(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Row after row, as many as predictions, with a count for each label. Rows of the training data without one of the two
+        are not counted. Every prediction and every label has at least one row.
+        """
+
+    def __init__(
+        self,
+        *,
+        predictions: collections.abc.Iterable[builtins.str] | None = ...,
+        labels: collections.abc.Iterable[builtins.str] | None = ...,
+        counts: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["counts", b"counts", "labels", b"labels", "predictions", b"predictions"]) -> None: ...
+
+global___Confusion = Confusion
 
 @typing.final
 class BaselineFeature(google.protobuf.message.Message):

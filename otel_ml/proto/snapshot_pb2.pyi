@@ -559,8 +559,12 @@ class Embedding(google.protobuf.message.Message):
     MEAN_FIELD_NUMBER: builtins.int
     SCATTER_FIELD_NUMBER: builtins.int
     NORMS_FIELD_NUMBER: builtins.int
+    RADIAL_THIRD_FIELD_NUMBER: builtins.int
+    RADIAL_FOURTH_FIELD_NUMBER: builtins.int
+    PROJECTIONS_FIELD_NUMBER: builtins.int
     dimensions: builtins.int
     """Of x, 1 to 65,536. Unset where there are no values."""
+    radial_fourth: builtins.float
     @property
     def mean(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """The mean m of y."""
@@ -575,6 +579,16 @@ class Embedding(google.protobuf.message.Message):
     def norms(self) -> global___Numbers:
         """Euclidean lengths of x, rounded to 12 significant bits, lest vectors of length 1 differ by rounding errors."""
 
+    @property
+    def radial_third(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """With z = y - m: Σ |z|² z, as many numbers as the mean has, and Σ |z|⁴. They tell how much chance moves a covariance,
+        for which there is no test without them. Both or neither; neither where all vectors are the same.
+        """
+
+    @property
+    def projections(self) -> global___Projections:
+        """From processes that know a baseline which has them."""
+
     def __init__(
         self,
         *,
@@ -582,11 +596,63 @@ class Embedding(google.protobuf.message.Message):
         mean: collections.abc.Iterable[builtins.float] | None = ...,
         scatter: collections.abc.Iterable[builtins.float] | None = ...,
         norms: global___Numbers | None = ...,
+        radial_third: collections.abc.Iterable[builtins.float] | None = ...,
+        radial_fourth: builtins.float | None = ...,
+        projections: global___Projections | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["norms", b"norms"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["dimensions", b"dimensions", "mean", b"mean", "norms", b"norms", "scatter", b"scatter"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_radial_fourth", b"_radial_fourth", "norms", b"norms", "projections", b"projections", "radial_fourth", b"radial_fourth"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_radial_fourth", b"_radial_fourth", "dimensions", b"dimensions", "mean", b"mean", "norms", b"norms", "projections", b"projections", "radial_fourth", b"radial_fourth", "radial_third", b"radial_third", "scatter", b"scatter"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_radial_fourth", b"_radial_fourth"]) -> typing.Literal["radial_fourth"] | None: ...
 
 global___Embedding = Embedding
+
+@typing.final
+class Projections(google.protobuf.message.Message):
+    """Vectors y of p dimensions seen along 144 fixed directions, the columns of a matrix W: its row i takes the bytes 144i to
+    144i + 143 of SHAKE-256("otel_ml.v1.Projections"), and a byte with b bits set gives the entry (b - 4) / sqrt(2).
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LAYOUT_HASH_FIELD_NUMBER: builtins.int
+    WAVES_FIELD_NUMBER: builtins.int
+    COUNTS_FIELD_NUMBER: builtins.int
+    SCALE_FIELD_NUMBER: builtins.int
+    CENTRES_FIELD_NUMBER: builtins.int
+    DEVIATIONS_FIELD_NUMBER: builtins.int
+    layout_hash: builtins.int
+    """First 8 bytes (big endian) of the SHA-256 of `scale`, `centres` and `deviations` as little-endian doubles."""
+    scale: builtins.float
+    """In a baseline only, where they are chosen: the root mean square distance of the vectors from their mean, and the mean
+    and standard deviation of each v·y.
+    """
+    @property
+    def waves(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """Means of cos(w·y / scale) over the vectors, w being the first 128 columns of W; then of sin. 256 numbers."""
+
+    @property
+    def counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Of v·y, v being each of the other 16 columns: how many lie in each of 32 bins, 512 counts. Bin i holds what is at
+        least (i - 16) / 4 deviations above the centre and less than (i - 15) / 4; the first and the last are open.
+        """
+
+    @property
+    def centres(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]: ...
+    @property
+    def deviations(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        layout_hash: builtins.int = ...,
+        waves: collections.abc.Iterable[builtins.float] | None = ...,
+        counts: collections.abc.Iterable[builtins.int] | None = ...,
+        scale: builtins.float = ...,
+        centres: collections.abc.Iterable[builtins.float] | None = ...,
+        deviations: collections.abc.Iterable[builtins.float] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["centres", b"centres", "counts", b"counts", "deviations", b"deviations", "layout_hash", b"layout_hash", "scale", b"scale", "waves", b"waves"]) -> None: ...
+
+global___Projections = Projections
 
 @typing.final
 class Exemplar(google.protobuf.message.Message):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from otel_ml.recording.inputs.batches import Values
     from otel_ml.sketch.bins import BinLayout
+    from otel_ml.sketch.projected import ProjectionLayout
     from otel_ml.sketch.sketch import FloatArray
 
 _NUMBERS_A_STEP: Final = 16_384
@@ -30,17 +31,36 @@ class EmbeddingColumn:
     Args:
         layout: Bins of norms cut from the baseline.
         dimensions: Of every vector, as the baseline says; 0 lets the first vector decide. Others are mismatched.
+        projections: How the baseline saw vectors along fixed directions, if it did.
     """
 
-    __slots__ = ("_content", "_counters", "_dimensions", "_held", "_layout", "_vectors", "key", "source")
+    __slots__ = (
+        "_content",
+        "_counters",
+        "_dimensions",
+        "_held",
+        "_layout",
+        "_projections",
+        "_vectors",
+        "key",
+        "source",
+    )
 
-    def __init__(self, key: FeatureKey, source: Any, layout: BinLayout | None, dimensions: int) -> None:
+    def __init__(
+        self,
+        key: FeatureKey,
+        source: Any,
+        layout: BinLayout | None,
+        dimensions: int,
+        projections: ProjectionLayout | None = None,
+    ) -> None:
         self.key = key
         self.source = source
         self._layout = layout
         self._dimensions = dimensions
         self._counters = Counters()
-        self._content = EmbeddingSummary.anchored(layout, dimensions)
+        self._projections = projections
+        self._content = EmbeddingSummary.anchored(layout, dimensions, projections)
         self._vectors: list[FloatArray] = []
         self._held = 0
 
@@ -86,7 +106,8 @@ class EmbeddingColumn:
         """What was added since the last time."""
         self._settle()
         summary = FeatureSummary(self.key, self._content, self._counters)
-        self._content, self._counters = EmbeddingSummary.anchored(self._layout, self._dimensions), Counters()
+        self._content = EmbeddingSummary.anchored(self._layout, self._dimensions, self._projections)
+        self._counters = Counters()
         return summary
 
     def _take_matrix(self, vectors: FloatArray) -> None:

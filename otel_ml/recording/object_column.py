@@ -70,6 +70,8 @@ def object_column(
     if kind is FeatureKind.EMBEDDING:
         known = None if baseline is None else baseline.features.get(key)
         trained = known.content if known is not None else None
-        dimensions = trained.dimensions if isinstance(trained, EmbeddingSummary) else 0
-        return EmbeddingColumn(key, source, layout, dimensions)
+        if not isinstance(trained, EmbeddingSummary):
+            return EmbeddingColumn(key, source, layout, 0)
+        projected = trained.projected
+        return EmbeddingColumn(key, source, layout, trained.dimensions, projected.layout if projected else None)
     return OpaqueColumn(key, source)

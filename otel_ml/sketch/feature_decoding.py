@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -16,7 +15,7 @@ from otel_ml.sketch import categories
 from otel_ml.sketch.cardinality import HyperLogLog
 from otel_ml.sketch.categories import CategoryCounts
 from otel_ml.sketch.datetime_summary import HOURS, WEEKDAYS, DatetimeSummary
-from otel_ml.sketch.embedding import MAX_DIMENSIONS, EmbeddingSummary, kept_dimensions
+from otel_ml.sketch.embedding_decoding import read_vectors
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason, merged_exemplars
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureRole
 from otel_ml.sketch.kll_image import MAX_COUNT
@@ -60,9 +59,6 @@ _HAS_CARDINALITY: Final = frozenset((pb.KIND_CATEGORICAL, pb.KIND_TEXT))
 _HAS_NUMBERS: Final = frozenset((pb.KIND_NUMERIC, pb.KIND_TEXT, pb.KIND_EMBEDDING))
 _TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = 8
-# A float is rounded by 6e-8 of itself, and below 1e-38 by 1e-45.
-_ROUNDED: Final = 1.0 + 1e-6
-_SMALLEST: Final = 1e-44
 
 
 def read_feature(message: pb.Feature, bins: Sequence[BinRow] = ()) -> FeatureSummary:
@@ -91,7 +87,8 @@ def read_feature(message: pb.Feature, bins: Sequence[BinRow] = ()) -> FeatureSum
     elif kind == pb.KIND_DATETIME:
         content = _datetime(message.datetime, counters.valid)
     elif kind == pb.KIND_EMBEDDING:
-        content = _embedding(message.embedding, counters.valid, bins)
+        norms = _not_negative("norms", message.embedding.norms, counters.valid, bins)
+        content = read_vectors(message.embedding, counters.valid, norms)
     elif kind == pb.KIND_OPAQUE:
         content = OpaqueSummary()
     else:
@@ -163,37 +160,6 @@ def _datetime(message: pb.Datetime, valid: int) -> DatetimeSummary:
     return summary
 
 
-def _embedding(message: pb.Embedding, valid: int, bins: Sequence[BinRow]) -> EmbeddingSummary:
-    norms = _not_negative("norms", message.norms, valid, bins)
-    dimensions, kept = message.dimensions, kept_dimensions(message.dimensions)
-    if dimensions > MAX_DIMENSIONS or bool(dimensions) != bool(valid):
-        fail(f"embedding: {dimensions} dimensions of {valid} vectors (1 to {MAX_DIMENSIONS}, 0 without vectors)")
-    if len(message.mean) != kept or len(message.scatter) != kept * (kept + 1) // 2:
-        fail(
-            f"embedding: a mean of {len(message.mean)} and a scatter of {len(message.scatter)} numbers,"
-            f" for {dimensions} dimensions ({kept} and {kept * (kept + 1) // 2})"
-        )
-    scatter = np.empty((kept, kept))
-    rows, columns = upper_triangle(kept)
-    with np.errstate(invalid="ignore"):  # NumPy warns of signalling NaNs
-        mean = np.array(message.mean, np.float64)
-        scatter[rows, columns] = scatter[columns, rows] = np.array(message.scatter, np.float64)
-    variances = scatter.diagonal()
-    if not (np.isfinite(mean).all() and np.isfinite(scatter).all() and (variances >= 0.0).all()):
-        fail("embedding: mean or scatter are not finite, or a variance is negative")
-    deviations = np.sqrt(variances)
-    if not (np.abs(scatter) <= _ROUNDED * np.outer(deviations, deviations) + _SMALLEST).all():
-        fail("embedding: a covariance is larger than its variances allow")
-    return EmbeddingSummary(dimensions, valid, mean * valid, scatter + valid * np.outer(mean, mean), norms)
-
-
-@functools.lru_cache(maxsize=8)
-def upper_triangle(size: int) -> tuple[CountArray, CountArray]:
-    """Rows and columns of the upper triangle of a square matrix, row by row."""
-    rows, columns = np.triu_indices(size)
-    return rows, columns
-
-
 def _described(subject: str, message: pb.Numbers, valid: int, bins: Sequence[BinRow] = ()) -> NumericSummary:
     try:
         return read_numbers(message, valid, bins)
@@ -230,7 +196,7 @@ def _exemplars(messages: Sequence[pb.Exemplar]) -> list[Exemplar]:
         return []
     if len(messages) > MAX_EXEMPLARS:
         fail(f"{len(messages)} exemplars (at most {MAX_EXEMPLARS})")
-    return merged_exemplars(_exemplar(message) for message in messages if message.reason in _REASONS)
+    return merged_exemplars([_exemplar(message) for message in messages if message.reason in _REASONS])
 
 
 def _exemplar(message: pb.Exemplar) -> Exemplar:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
-
-import numpy as np
 
 from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.sketch.cardinality import HyperLogLog
 from otel_ml.sketch.embedding import EmbeddingSummary
+from otel_ml.sketch.embedding_decoding import upper_triangle
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason, merged_exemplars
 from otel_ml.sketch.exponential import Buckets, ExponentialHistogram
 from otel_ml.sketch.feature import Counters, FeatureKind, FeatureRole
-from otel_ml.sketch.feature_decoding import NAME_LENGTH, upper_triangle
+from otel_ml.sketch.feature_decoding import NAME_LENGTH
 from otel_ml.sketch.moments import Moments
 from otel_ml.sketch.summary import (
     BooleanSummary,
@@ -50,7 +49,6 @@ _REASONS: Final = {
     ExemplarReason.OUT_OF_RANGE: pb.REASON_OUT_OF_RANGE,
     ExemplarReason.MISMATCHED: pb.REASON_MISMATCHED,
 }
-_FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 
 
 def write_feature(message: pb.Feature, summary: FeatureSummary) -> None:
@@ -132,20 +130,30 @@ def _write_embedding(message: pb.Embedding, content: EmbeddingSummary) -> None:
     if not content.count:
         return
     message.dimensions = content.dimensions
-    mean, scatter = content.mean(), content.scatter()
-    # What is too large for a float becomes the largest; no variance is negative but by rounding, and no covariance
-    # larger than its variances allow.
-    variances = np.nan_to_num(scatter.diagonal(), nan=_FLOAT_MAX).clip(0.0, _FLOAT_MAX)
-    variances = variances.astype(np.float32).astype(np.float64)  # a tiny one becomes 0, its covariances must then too
-    deviations = np.sqrt(variances)
-    bounds = np.outer(deviations, deviations)
-    covariances = np.clip(np.nan_to_num(scatter), -bounds, bounds)
-    np.fill_diagonal(covariances, variances)
-    message.mean.extend(np.nan_to_num(mean).clip(-_FLOAT_MAX, _FLOAT_MAX).tolist())
-    message.scatter.extend(covariances[upper_triangle(len(mean))].tolist())
+    mean, scatter = content.bounded_moments()
+    message.mean.extend(mean.tolist())
+    message.scatter.extend(scatter[upper_triangle(len(mean))].tolist())
+    radial = content.bounded_radial_moments()
+    # Of vectors that are all the same they are 0, and go without saying.
+    if radial is not None and radial[1]:
+        message.radial_third.extend(radial[0].tolist())
+        message.radial_fourth = radial[1]
+    if content.projected is not None:
+        message.projections.layout_hash = content.projected.layout_hash
+        message.projections.waves.extend((content.projected.waves / content.count).tolist())
+        message.projections.counts.extend(content.projected.counts.ravel().tolist())
 
 
-def _write_exemplars(message: pb.Feature, exemplars: Iterable[Exemplar]) -> None:
+def write_projection_layout(message: pb.Feature, content: EmbeddingSummary) -> None:
+    """Add to a baseline's message how vectors are projected; a window's names it by its hash only."""
+    layout = content.projected.layout if content.projected is not None else None
+    if layout is not None:
+        message.embedding.projections.scale = layout.scale
+        message.embedding.projections.centres.extend(layout.centres.tolist())
+        message.embedding.projections.deviations.extend(layout.deviations.tolist())
+
+
+def _write_exemplars(message: pb.Feature, exemplars: Collection[Exemplar]) -> None:
     for exemplar in merged_exemplars(exemplars):
         traced = exemplar.trace_id != 0 and exemplar.span_id != 0
         message.exemplars.add(

@@ -147,7 +147,9 @@ def test_files_that_cannot_be_read_say_why(tmp_path):
     assert refused(written(tmp_path / "x.xlsx", "PK")) == "unknown kind of file (expected .parquet, .csv or .csv.gz)"
     assert refused(written(tmp_path / "e.csv", "")) == "Empty CSV file"
     assert refused(written(tmp_path / "h.csv", "a,b\n")) == "has no rows (a baseline needs at least one)"
-    assert refused(written(tmp_path / "r.csv", "a,b\n1\n")).startswith("CSV parse error: Expected 2 columns, got 1")
+    # With one core, pyarrow names the row as well.
+    ragged = refused(written(tmp_path / "r.csv", "a,b\n1\n")).replace("Row #2: ", "")
+    assert ragged.startswith("CSV parse error: Expected 2 columns, got 1")
     assert refused(written(tmp_path / "d.csv", "a,a\n1,2\n")) == "two columns are called 'a'"
 
 

@@ -83,6 +83,16 @@ def test_outputs_can_be_named(run):
     assert names == ["cat", "dog"]
 
 
+def test_labels_are_counted_by_prediction(run):
+    """With --labels the baseline knows how the model errs, machines are shown it, and the label is no feature."""
+    done = run(*HEAD, "--prediction", "predicted", "--labels", "label", "-o", "out.baseline")
+
+    told = json.loads(run("baseline", "inspect", "out.baseline", "--json").stdout)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "label" not in [column["name"] for column in told["columns"]]
+    assert told["confusion"] == {"predictions": ["0", "1"], "labels": ["0", "1"], "counts": [[1, 0], [1, 2]]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -91,6 +101,7 @@ def test_outputs_can_be_named(run):
         ([*HEAD, "--score", "a=p", "--score", "a=amount"], 2, "two outputs are called 'a'"),
         ([*HEAD, "--exclude", "lable"], 1, "Error: train.parquet: column 'lable' does not exist (columns: amount, "),
         ([*HEAD, "--exclude", "lable"], 1, "; did you mean 'label'?"),
+        ([*HEAD, "--labels", "label"], 1, "train.parquet: labels go with one column of predictions, not 0"),
         ([*HEAD, "-o", "none/x.baseline"], 1, "none/x.baseline: cannot be written: No such file or directory"),
         (["baseline", "build", "none.csv", "--model", "m"], 1, "none.csv: No such file or directory"),
         (["baseline", "inspect", "train.parquet"], 1, "train.parquet: is no baseline file (it looks like Parquet"),

@@ -26,11 +26,13 @@ from otel_ml.sketch.exponential import ExponentialHistogram
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureRole
 from otel_ml.sketch.moments import Moments
 from otel_ml.sketch.numeric_summary import NumericSummary
+from otel_ml.sketch.projected import SLICES, ProjectedVectors, ProjectionLayout
 from otel_ml.sketch.quantiles import QuantileSketch
 from otel_ml.sketch.summary import BooleanSummary, CategoricalSummary, FeatureSummary, OpaqueSummary
 from otel_ml.sketch.text_summary import TextSummary
 
 LAYOUT = BinLayout(np.array([-1.0, 0.0, 2.5]))
+PROJECTIONS = ProjectionLayout(64.0, np.zeros(SLICES), np.full(SLICES, 50.0))
 KEY = FeatureKey(FeatureRole.FEATURE, "age")
 
 numbers = st.lists(st.one_of(st.integers(-5, 5).map(float), st.floats(-6e4, 6e4, width=16)), max_size=25)
@@ -156,7 +158,20 @@ def datetime_knowledge(content):
 
 def embedding_knowledge(content):
     sums = [About(value) for value in (*content.total.flat, *content.products.flat)]
-    return content.dimensions, content.count, sums, numeric_knowledge(content.norms)
+    radial = [About(value) for value in (*content.cubes.flat, content.fourth)]
+    return content.dimensions, content.count, sums, radial, numeric_knowledge(content.norms)
+
+
+def projected(values, layout=PROJECTIONS):
+    content = ProjectedVectors.anchored(layout)
+    if values:
+        content.update(array(values))
+    return content
+
+
+def projected_knowledge(content):
+    # Floats in part: a wave is known to six digits.
+    return content.layout_hash, content.count, content.counts.tobytes(), np.round(content.waves, 2).tolist()
 
 
 def binned_columns(values, key=KEY):
@@ -212,6 +227,12 @@ CONTRACTS = {
     "truth values": Contract(boolean, repr, numbers),
     "categories": Contract(categorical, categorical_knowledge, names),
     "texts": Contract(lambda values: updated(TextSummary(), values), text_knowledge, names),
+    "projected vectors": Contract(
+        projected,
+        projected_knowledge,
+        vectors,
+        lambda: projected([], ProjectionLayout(2.0, PROJECTIONS.centres, PROJECTIONS.deviations)),
+    ),
     "points in time": Contract(datetimes, datetime_knowledge, numbers),
     "vectors": Contract(embedding, embedding_knowledge, vectors, lambda: embedding([(1.0, 2.0)])),
     "nothing": Contract(lambda _: OpaqueSummary(), repr, numbers),

@@ -18,6 +18,7 @@ from otel_ml.sketch.exemplar import Exemplar, ExemplarReason, merged_exemplars
 from otel_ml.sketch.exponential import ExponentialHistogram
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind, FeatureRole, ModelKey
 from otel_ml.sketch.moments import Moments
+from otel_ml.sketch.projected import SLICES, ProjectionLayout
 from otel_ml.sketch.quantiles import QuantileSketch
 from otel_ml.sketch.snapshot import Segment, Snapshot
 from otel_ml.sketch.summary import (
@@ -31,6 +32,7 @@ from otel_ml.sketch.text_summary import TextSummary
 
 PRODUCER = bytes(range(16))
 MINUTE = 60_000_000_000
+PROJECTIONS = ProjectionLayout(2.0, np.zeros(SLICES), np.ones(SLICES))
 LAYOUT = layout_from_quantiles(np.sort(np.random.default_rng(1).normal(size=10_000)))
 
 
@@ -79,8 +81,8 @@ def when(name, epochs, now=2e9):
     return described(name, DatetimeSummary(), np.asarray(epochs, np.float64), now)
 
 
-def vector(name, matrix, layout=None):
-    return described(name, EmbeddingSummary.anchored(layout), np.asarray(matrix, np.float64))
+def vector(name, matrix, layout=None, projections=None):
+    return described(name, EmbeddingSummary.anchored(layout, projections=projections), np.asarray(matrix, np.float64))
 
 
 EXEMPLARS = [
@@ -111,6 +113,7 @@ def a_bit_of_everything():
         when("pickup", np.arange(300.0) * 40_000),
         vector("meaning", np.random.default_rng(3).normal(size=(300, 5))),
         vector("picture", np.random.default_rng(3).normal(size=(20, 200)), layout=BinLayout(np.array([14.0]))),
+        vector("seen", np.random.default_rng(3).normal(size=(50, 3)), projections=PROJECTIONS),
         segment=Segment("country", "NO"),
         packages_digest="0123456789abcdef",
     )
@@ -140,6 +143,10 @@ def view(summary):
     elif isinstance(content, EmbeddingSummary):
         seen += [content.dimensions, content.count, *numbers_view(content.norms)]
         seen += [Rounded(content.total), Rounded(content.products)]
+        radial, projected = content.bounded_radial_moments(), content.projected
+        seen += [radial is None, *([Rounded(np.append(radial[0], radial[1] ** 0.75))] if radial else [])]
+        if projected is not None:
+            seen += [projected.layout_hash, projected.count, Rounded(projected.waves), projected.counts.tolist()]
     return seen
 
 
@@ -220,6 +227,7 @@ vectors = st.builds(
         )
     ),
     layout=st.sampled_from([None, BinLayout(np.array([0.5, 3.0]))]),
+    projections=st.sampled_from([None, PROJECTIONS]),
 )
 exemplars = st.lists(
     st.builds(
@@ -432,7 +440,20 @@ def broken_segment(**changes):
     return message
 
 
-AGE, RATING, AMOUNT, CARRIER, USER, LATE, OPAQUE, QUESTION, PICKUP, MEANING, PICTURE = 0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11
+AGE, RATING, AMOUNT, CARRIER, USER, LATE, OPAQUE, QUESTION, PICKUP, MEANING, PICTURE, SEEN = (
+    0,
+    1,
+    2,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    11,
+    12,
+)
 
 
 @pytest.mark.parametrize(
@@ -481,7 +502,7 @@ AGE, RATING, AMOUNT, CARRIER, USER, LATE, OPAQUE, QUESTION, PICKUP, MEANING, PIC
         (changed(LATE, "booleans.true_count", 61), "'late': booleans: 40 \\+ 61, where the counters leave 100"),
         (changed_matrix(bins=1), r"bin_matrices\[0\]: 1 bins"),
         (changed_matrix(bins=1 << 31), r"bin_matrices\[0\]: 2147483648 bins"),
-        (changed_matrix(feature_indexes=[12]), r"bin_matrices\[0\]: feature index 12 of 12 features"),
+        (changed_matrix(feature_indexes=[13]), r"bin_matrices\[0\]: feature index 13 of 13 features"),
         (changed_matrix(feature_indexes=[0, 0]), r"bin_matrices\[0\]: 2 indexes, 1 hashes"),
         (changed_matrix(counts=[1, 2, 3]), r"bin_matrices\[0\]: 1 indexes, 1 hashes, 3 counts"),
         (changed_matrix(bins=2, counts=[1, 1]), r"features\[0\] 'age': sketches of 2 values"),
@@ -518,6 +539,29 @@ AGE, RATING, AMOUNT, CARRIER, USER, LATE, OPAQUE, QUESTION, PICKUP, MEANING, PIC
         (changed(MEANING, "embedding.scatter", [-1.0] * 15), "'meaning': embedding: .* a variance is negative"),
         (changed(MEANING, "embedding.scatter", [0.0] + [1.0] * 14), "'meaning': embedding: a covariance is larger"),
         (changed(MEANING, "embedding.norms.moments.min", -1.0), "'meaning': norms: from -1.0 on"),
+        (
+            changed(MEANING, "embedding.radial_third", []),
+            "'meaning': embedding: a radial_third without a radial_fourth",
+        ),
+        (changed(MEANING, "embedding.radial_third", [0.0] * 4), "'meaning': embedding: a radial_third of 4 numbers .5"),
+        (changed(MEANING, "embedding.radial_third", [1e30] * 5), "'meaning': embedding: radial_third is larger than"),
+        (
+            changed(MEANING, "embedding.radial_third", [math.nan] * 5),
+            "'meaning': embedding: radial moments are not fin",
+        ),
+        (changed(MEANING, "embedding.radial_fourth", math.inf), "'meaning': embedding: radial moments are not finite"),
+        (changed(MEANING, "embedding.radial_fourth", -1.0), "'meaning': embedding: radial_fourth is smaller than the"),
+        (changed(MEANING, "embedding.radial_fourth", 1.0), "'meaning': embedding: radial_fourth is smaller than the"),
+        (
+            changed(MEANING, "embedding.projections.layout_hash", 1),
+            "'meaning': projections: 0 waves and 0 counts of 300",
+        ),
+        (changed(SEEN, "embedding.projections.waves", [0.0] * 255), "'seen': projections: 255 waves .* .256 and 512"),
+        (changed(SEEN, "embedding.projections.waves", [0.8] * 256), "'seen': projections: a mean cosine and sine are"),
+        (changed(SEEN, "embedding.projections.waves", [math.nan] * 256), "'seen': projections: a mean cosine and sine"),
+        (changed(SEEN, "embedding.projections.counts", [1] * 512), "'seen': projections: counts of a slice are not of"),
+        (changed(SEEN, "embedding.projections.counts", [1 << 63] * 512), "'seen': projections: a count of 92233720368"),
+        (changed(SEEN, "embedding.projections.scale", 2.0), "'seen': projections: layout: 1 numbers .must be 33"),
         (changed_exemplar(trace_id=b"short"), "'age': exemplars: trace id 73686f7274 .16 bytes"),
         (changed_exemplar(trace_id=bytes(16)), "'age': exemplars: trace id 0000"),
         (changed_exemplar(span_id=bytes(8)), "'age': exemplars: span id 0000"),

@@ -1,6 +1,7 @@
 """What is known of vectors."""
 
 import hashlib
+import math
 
 import numpy as np
 import pytest
@@ -133,3 +134,52 @@ def test_numbers_that_overflow_raise_no_warning():
 
     assert summary.count == 2
     assert summary.norms.moments.maximum == 2.0**1023
+
+
+def radial_moments_of(matrix):
+    deviations = matrix - matrix.mean(axis=0)
+    squares = np.square(deviations).sum(axis=1)
+    return (squares[:, np.newaxis] * deviations).sum(axis=0), np.square(squares).sum()
+
+
+@pytest.mark.parametrize("dimensions", [1, 5, 200])
+def test_radial_moments_are_those_of_the_deviations(dimensions):
+    """About the mean, however the vectors came in."""
+    matrix = np.random.default_rng(1).exponential(size=(300, dimensions))
+    summary = summary_of(matrix[:100])
+    summary.merge(summary_of(matrix[100:]))
+    kept = matrix if dimensions <= embedding.DIRECT_DIMENSIONS else matrix @ projection(dimensions)
+
+    third, fourth = summary.radial_moments()
+
+    expected_third, expected_fourth = radial_moments_of(kept)
+    assert np.allclose(third, expected_third, atol=1e-6 * expected_fourth)
+    assert fourth == pytest.approx(expected_fourth)
+
+
+def test_moments_give_back_the_summary_they_came_from():
+    """Mean, scatter and radial moments say the same as the sums about 0."""
+    summary = summary_of(vectors(300, 5))
+
+    again = EmbeddingSummary.of_moments(
+        5, 300, summary.mean(), summary.scatter(), summary.norms, summary.radial_moments()
+    )
+
+    assert np.allclose(again.cubes, summary.cubes)
+    assert again.fourth == pytest.approx(summary.fourth)
+
+
+def test_radial_moments_that_are_lost_in_rounding_are_unknown():
+    """Far from 0, differences of fourth powers are noise; of vectors that are all the same, they are 0."""
+    assert summary_of(vectors(300, 3) + 1e6).radial_moments() is None
+    assert summary_of(np.full((300, 3), 1e6)).radial_moments()[1] == 0.0
+
+
+def test_radial_moments_are_unknown_where_a_part_came_without():
+    """A server that does not send them leaves the window without a test, not with a wrong one."""
+    summary, without = summary_of(vectors(300, 3)), summary_of(vectors(100, 3))
+    without.cubes, without.fourth = np.full(3, np.nan), math.nan
+
+    summary.merge(without)
+
+    assert summary.radial_moments() is None
