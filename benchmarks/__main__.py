@@ -10,7 +10,7 @@ import sys
 from benchmarks.figure import as_json, as_table
 
 # Each is a module of this package with `measure() -> Figures`; its docstring's first line is its description.
-BENCHMARKS = ("hot_path", "kernel", "memory", "server")
+BENCHMARKS = ("hot_path", "kernel", "memory", "server", "drift", "detection")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; all of them if none is named")
     parser.add_argument("--list", action="store_true", help="list the benchmarks and stop")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument(
+        "--peers", action="store_true", help="of `detection`: measure the libraries it is compared with"
+    )
     options = parser.parse_args(arguments)
     if options.list:
         for name in BENCHMARKS:
@@ -26,10 +29,13 @@ def main(arguments: list[str] | None = None) -> int:
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"unknown benchmark {unknown[0]!r} (there are: {', '.join(BENCHMARKS)})")
+    if options.peers and options.names != ["detection"]:
+        parser.error("--peers goes with `detection` alone")
     figures = {}
     for name in options.names or BENCHMARKS:
         print(f"{name}: measuring …", file=sys.stderr)
-        figures.update(importlib.import_module(f"benchmarks.{name}").measure())
+        module = importlib.import_module(f"benchmarks.{name}")
+        figures.update(module.measure_peers() if options.peers else module.measure())
     print(json.dumps(as_json(figures), indent=2) if options.json else as_table(figures))
     return 0
 

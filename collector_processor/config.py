@@ -26,6 +26,7 @@ from collector_processor.validation import SettingsT, did_you_mean, validate
 from otel_ml.baseline import Baseline
 from otel_ml.drift import registry
 from otel_ml.drift.detector import DriftDetector
+from otel_ml.drift.multivariate import BUILTIN_MULTIVARIATE
 from otel_ml.errors import BaselineError, ConfigurationError
 from otel_ml.sketch.feature import ModelKey
 
@@ -240,7 +241,7 @@ def _detectors(drift: DriftSettings, path: tuple[str, ...], problems: list[Probl
         except ConfigurationError as error:
             problems.append(Problem((), str(error)))
     for kind, name in drift.decide_by:
-        if name not in drift.detectors:
+        if name not in drift.detectors and name not in BUILTIN_MULTIVARIATE:
             valid = f"(configured detectors: {', '.join(drift.detectors) or 'none'})"
             hint = did_you_mean(name, drift.detectors)
             problems.append(Problem((*path, "decide_by", kind), f"{name!r} is not configured {valid}{hint}"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from otel_ml import semconv
+from otel_ml.drift.multivariate import BUILTIN_MULTIVARIATE
 from otel_ml.drift.registry import BUILTIN_DETECTORS
 
 Type = Literal["string", "int", "double", "boolean", "string[]", "any", "map", "bytes"]
@@ -286,8 +287,16 @@ _RATIOS: Final = (
     semconv.FEATURE_INFINITE_RATIO,
 )
 _OF_COLUMNS: Final[dict[semconv.Metric, tuple[Use, ...]]] = {
+    semconv.LABEL_SHIFT: (*_OUTPUT, *_SEGMENT),
+    **{
+        metric: (*_OUTPUT, Use(semconv.LABEL_VALUE), *_SEGMENT)
+        for metric in (semconv.LABEL_SHARE, semconv.LABEL_SHARE_LOWER, semconv.LABEL_SHARE_UPPER)
+    },
     **{semconv.of_prediction(metric): (*_OUTPUT, *_SEGMENT) for metric in _RATIOS},
-    **{semconv.feature_drift(method): (*_FEATURE, _REFERENCE, *_SEGMENT) for method in BUILTIN_DETECTORS},
+    **{
+        semconv.feature_drift(method): (*_FEATURE, _REFERENCE, *_SEGMENT)
+        for method in (*BUILTIN_DETECTORS, *BUILTIN_MULTIVARIATE)
+    },
     **{semconv.prediction_drift(method): (*_OUTPUT, _REFERENCE, *_SEGMENT) for method in BUILTIN_DETECTORS},
 }
 

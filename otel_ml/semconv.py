@@ -156,6 +156,17 @@ FEATURE_TYPE_MISMATCH_RATIO: Final = Metric(
 FEATURE_INFINITE_RATIO: Final = Metric(
     "ml.feature.infinite.ratio", "1", "Share of rows in which the feature was infinite.", "gauge"
 )
+LABEL_SHARE: Final = Metric(
+    "ml.label.share", "1", "Share of the rows that are likely to have the label, as the predictions tell.", "gauge"
+)
+LABEL_SHARE_LOWER: Final = Metric("ml.label.share.lower", "1", "Lower 95 % bound of ml.label.share.", "gauge")
+LABEL_SHARE_UPPER: Final = Metric("ml.label.share.upper", "1", "Upper 95 % bound of ml.label.share.", "gauge")
+LABEL_SHIFT: Final = Metric(
+    "ml.label.drift.total_variation",
+    "{score}",
+    "How far the likely labels are from the baseline's: total variation, less chance.",
+    "gauge",
+)
 MODEL_DRIFT_SHARE: Final = Metric(
     "ml.model.drift.share", "1", "Share of the model's features that drifted in the window.", "gauge"
 )

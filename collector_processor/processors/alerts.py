@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from pydantic import Field, model_validator
 
-from collector_processor.processors.evaluation import Check, FeatureEvaluation, WindowEvaluation
+from collector_processor.processors.evaluation import GRADUAL_DRIFT, Check, FeatureEvaluation, WindowEvaluation
 from collector_processor.settings import Settings
 from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
 from otel_ml.sketch.snapshot import Segment
@@ -165,7 +165,9 @@ class AlertBook:
             alert = self.alerts[key] = Alert()
         alert.recent = [*alert.recent, breached][-settings.windows :]
         alert.clear = alert.clear + 1 if check.score < settings.clear_ratio * check.threshold else 0
-        before, after = alert.state, self._next_state(alert)
+        # A day is many windows already.
+        needed = 1 if check.name == GRADUAL_DRIFT else settings.breaches
+        before, after = alert.state, self._next_state(alert, needed)
         if before is after:
             return None
         alert.state = after
@@ -182,12 +184,12 @@ class AlertBook:
             self.alerts = {key: alert for key, alert in self.alerts.items() if alert.state is not AlertState.QUIET}
         return len(self.alerts) < _LIMIT
 
-    def _next_state(self, alert: Alert) -> AlertState:
+    def _next_state(self, alert: Alert, needed: int) -> AlertState:
         settings = self._settings
         if alert.state is AlertState.FIRING:
             return AlertState.QUIET if alert.clear >= settings.clear_windows else AlertState.FIRING
         breaches = sum(alert.recent)
-        if breaches >= settings.breaches:
+        if breaches >= needed:
             return AlertState.FIRING
         return AlertState.PENDING if breaches else AlertState.QUIET
 

@@ -26,6 +26,7 @@ from collector_processor.processors.evaluation import (
     DecisionSettings,
     Evaluator,
     QualitySettings,
+    Rule,
     WindowEvaluation,
 )
 from collector_processor.processors.references.baselines import References
@@ -79,6 +80,17 @@ class DriftSettings(WindowSettings):
     references: ReferenceSettings = ReferenceSettings()
     forward_snapshots: bool = False
 
+    @property
+    def rule(self) -> Rule:
+        """When a difference counts, from all that is said about it."""
+        return Rule(
+            self.alerts.alpha,
+            self.alerts.horizon,
+            self.references.known_season,
+            self.references.seasonal_threshold,
+            self.references.rollup_threshold,
+        )
+
 
 class DriftProcessor:
     """Merges snapshots, closes windows, evaluates them and reports.
@@ -119,9 +131,7 @@ class DriftProcessor:
             settings.decide_by,
             settings.quality,
             settings.min_rows,
-            settings.alerts.alpha,
-            settings.alerts.horizon,
-            settings.references.unknown_season,
+            settings.rule,
         )
         self._history = WindowHistory(settings.references, settings.window)
         self._named = NamedReferences(

@@ -20,6 +20,7 @@ from collector_processor.processors.evaluation import (
 from collector_processor.processors.references.settings import BASELINE
 from otel_ml import semconv
 from otel_ml.drift.explanation import CommonChange, MovedCell
+from otel_ml.drift.labels import LabelShift
 from otel_ml.semconv import Metric
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
 from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
@@ -71,11 +72,23 @@ def measurements(window: WindowEvaluation, alpha: float) -> list[Measurement]:
             named_ratio = metric if is_input else semconv.of_prediction(metric)
             gauges.append(Measurement(named_ratio, ratio, attributes, _exemplars_of(feature, name)))
         named = semconv.feature_drift if is_input else semconv.prediction_drift
+        if feature.labels is not None:
+            gauges.extend(_label_measurements(feature.labels, attributes))
         shown = _exemplars_of(feature, DRIFT)
         for reference, results in ((BASELINE, feature.scores), *feature.elsewhere.items()):
             compared = {**attributes, semconv.DRIFT_REFERENCE: reference}
             gauges.extend(Measurement(named(result.method), result.score, compared, shown) for result in results)
     return [gauge for gauge in gauges if not math.isnan(gauge.value)]
+
+
+def _label_measurements(labels: LabelShift, attributes: Mapping[str, AttributeValue]) -> Iterable[Measurement]:
+    if labels.score is not None:
+        yield Measurement(semconv.LABEL_SHIFT, labels.score, attributes)
+    for label, share in (labels.labels or {}).items():
+        of_label = {**attributes, semconv.LABEL_VALUE: label}
+        yield Measurement(semconv.LABEL_SHARE, share.share, of_label)
+        yield Measurement(semconv.LABEL_SHARE_LOWER, share.lower, of_label)
+        yield Measurement(semconv.LABEL_SHARE_UPPER, share.upper, of_label)
 
 
 def alert_measurements(alerts: Mapping[AlertKey, Alert]) -> list[Measurement]:

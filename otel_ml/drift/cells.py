@@ -5,27 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
+from otel_ml.drift.category_cells import EXPECTED_PER_CELL, CategoricalPair, category_shares
 from otel_ml.drift.functions import Functions
-from otel_ml.drift.significance import homogeneity_p_values, sketch_noise
-from otel_ml.sketch.distribution import CategoricalDistribution
+from otel_ml.drift.significance import homogeneity_p_values, joint_rank_error, sketch_noise
 from otel_ml.sketch.sketch import FloatArray
-
-CategoricalPair = tuple[CategoricalDistribution, CategoricalDistribution]
-
-EXPECTED_PER_CELL = 5
-"""Values a cell should hold in the smaller of two samples for χ² limits to hold (Cochran, 1954)."""
 
 # Rounding must not decide over a cell that holds exactly what is needed.
 _JUST_BELOW = 1 - 1e-9
 
 
 class Cells(NamedTuple):
-    """Pairs of samples, each counted in cells of its own; rows are pairs, short ones end in empty cells.
+    """Pairs of samples, each counted in cells of its own; rows are pairs, short ones are filled up with empty cells.
 
     Attributes:
         reference: (pairs, cells) shares of the reference. They sum to 1, but for what a heavy-hitters summary leaves
@@ -33,9 +27,12 @@ class Cells(NamedTuple):
         current: (pairs, cells) shares of the current window, likewise.
         used: (pairs,) cells in which there is anything.
         variance: (pairs,) 1/n + 1/m, and what a sampling sketch adds to it: the variance, without drift, of the
-            difference between the shares of a cell, relative to its share.
+            difference between the shares of a cell, relative to its share; of all cells on average.
         p_value: (pairs,) the probability that two samples of one distribution differ as much, or more; 1 where there
             are too few values to tell.
+        is_testable: (pairs,) whether there are enough values for two cells.
+        rarity: (pairs,) Σ (1 - pᵢ)² / pᵢ over the cells in use, of the shares pᵢ of both samples together: what chance
+            adds to a distance beyond the limit for many values, see `otel_ml.drift.bias`.
     """
 
     reference: FloatArray
@@ -43,6 +40,8 @@ class Cells(NamedTuple):
     used: npt.NDArray[np.intp]
     variance: FloatArray
     p_value: FloatArray
+    is_testable: npt.NDArray[np.bool_]
+    rarity: FloatArray
 
     @property
     def null_mean(self) -> FloatArray:
@@ -50,34 +49,31 @@ class Cells(NamedTuple):
         return np.maximum(self.used - 1, 0) * self.variance
 
 
-def numeric_cells(functions: Functions, n: FloatArray, m: FloatArray, bins: int = 10) -> Cells:
-    """At most `bins` cells of equal mass, cut from the reference, and one on either side of the reference's range.
+def numeric_cells(functions: Functions, n: FloatArray, m: FloatArray, edges: npt.NDArray[np.intp]) -> Cells:
+    """The cells that the points at `edges` cut, as `equal_mass_edges` found them.
 
     Neighbours with too few values are joined, so that a handful of values where the reference had none cannot make a
     score on its own.
     """
-    edges = _equal_mass_edges(functions.reference, bins)
-    reference = _between(functions.reference, edges)
-    current = _between(functions.current, edges)
-    is_start = _starts(reference + current, 2 * EXPECTED_PER_CELL / np.minimum(n, m))
+    masses = _between(np.array((functions.reference, functions.current)), edges)
+    weight = (n / (n + m))[:, np.newaxis]
+    error = joint_rank_error(functions.error_reference, functions.error_current)
+    # By the share in both samples together: cells must not depend on what chance put into the smaller one. One item of
+    # a sketch stands for up to as many values as its error.
+    needed = np.maximum(EXPECTED_PER_CELL / np.minimum(n, m), error)
+    is_start = _starts(weight * masses[0] + (1 - weight) * masses[1], needed)
     is_testable = is_start.sum(axis=1) > 1
-    # With too few values for two cells there is no test, but still a score.
-    is_start[~is_testable] = True
-    reference, current = _joined(reference, is_start), _joined(current, is_start)
-    cells = is_start.sum(axis=1)
-    noise = sketch_noise(np.hypot(functions.error_reference, functions.error_current), cells)
-    return _tested(reference, current, n, m, noise, is_testable)
+    if not is_testable.all():
+        # With too few values for two cells there is no test, but still a score.
+        is_start[~is_testable] = True
+    reference, current = _joined(masses, is_start)
+    return _tested(reference, current, n, m, sketch_noise(error), is_testable)
 
 
 def category_cells(pairs: Sequence[CategoricalPair], n: FloatArray, m: FloatArray) -> Cells:
     """Categories are their own cells, those with too few values are pooled."""
-    found = [_category_cells(*pair) for pair in pairs]
-    width = max((shares.shape[1] for shares, _ in found), default=0)
-    shares = np.zeros((2, len(found), width))
-    for position, (row, _) in enumerate(found):
-        shares[:, position, : row.shape[1]] = row
-    is_testable = np.array([testable for _, testable in found], dtype=np.bool_)
-    return _tested(shares[0], shares[1], n, m, np.zeros(len(found)), is_testable)
+    shares = category_shares(pairs, n, m)
+    return _tested(shares.reference, shares.current, n, m, np.zeros(len(pairs)), shares.is_testable)
 
 
 def _tested(
@@ -88,15 +84,30 @@ def _tested(
     noise: FloatArray,
     is_testable: npt.NDArray[np.bool_],
 ) -> Cells:
-    used = ((reference + current) > 0).sum(axis=1)
+    weight = (n / (n + m))[:, np.newaxis]
+    pooled = weight * reference + (1 - weight) * current
+    is_used = pooled > 0
+    # In a cell with fewer values the expansion it is meant for means nothing.
+    at_least = (EXPECTED_PER_CELL / np.minimum(n, m))[:, np.newaxis]
+    rarity = (np.square(1 - pooled) / np.maximum(pooled, at_least) * is_used).sum(axis=1)
+    used = is_used.sum(axis=1)
+    variance = 1 / n + 1 / m
+    if noise.any():
+        inverse = np.divide(1.0, pooled, out=np.zeros_like(pooled), where=is_used)
+        variance = variance + noise * inverse.sum(axis=1) / np.maximum(1, used)
     p_value = np.where(is_testable, homogeneity_p_values(reference, current, n, m, noise), 1.0)
-    return Cells(reference, current, used, 1 / n + 1 / m + noise, p_value)
+    return Cells(reference, current, used, variance, p_value, is_testable, rarity)
 
 
-def _equal_mass_edges(shares: FloatArray, bins: int) -> npt.NDArray[np.intp]:
-    """Positions in distribution functions: nearest to 1/bins, 2/bins, …, and around all of the mass.
+def equal_mass_edges(shares: FloatArray, bins: int) -> npt.NDArray[np.intp]:
+    """Where to cut references into `bins` cells of equal mass, and one on either side of their range.
 
-    Shape (pairs, bins + 1); increasing, and several times the same where there are fewer.
+    Args:
+        shares: (pairs, points) distribution functions of the references.
+
+    Returns:
+        (pairs, bins + 1) positions of points, those nearest to 1/bins, 2/bins, … and around all of the mass:
+        increasing, and several times the same where there are fewer.
     """
     last = shares.shape[1] - 1
     targets = _targets(bins)
@@ -129,18 +140,29 @@ def _targets(bins: int) -> FloatArray:
 
 
 def _between(shares: FloatArray, edges: npt.NDArray[np.intp]) -> FloatArray:
-    """The masses of the cells that points of a distribution function cut."""
-    at = np.take_along_axis(shares, edges, axis=1)
-    masses = np.empty((len(at), at.shape[1] + 1))
-    masses[:, 0] = at[:, 0]
-    np.subtract(at[:, 1:], at[:, :-1], out=masses[:, 1:-1])
-    np.subtract(1.0, at[:, -1], out=masses[:, -1])
+    """The masses of the cells that points of distribution functions cut, shape (2, pairs, cells)."""
+    at = np.take_along_axis(shares, edges[np.newaxis], axis=2)
+    masses = np.empty((2, at.shape[1], at.shape[2] + 1))
+    masses[:, :, 0] = at[:, :, 0]
+    np.subtract(at[:, :, 1:], at[:, :, :-1], out=masses[:, :, 1:-1])
+    np.subtract(1.0, at[:, :, -1], out=masses[:, :, -1])
     return masses
 
 
 def _starts(masses: FloatArray, needed: FloatArray) -> npt.NDArray[np.bool_]:
     """Where runs of neighbours that together reach `needed` begin; a rest that does not joins the last run."""
-    needed = needed * _JUST_BELOW
+    is_enough = masses >= (needed * _JUST_BELOW)[:, np.newaxis]
+    is_start = np.ones(masses.shape, dtype=np.bool_)
+    # Mostly all cells hold enough but the two beyond the reference's range.
+    is_start[:, 1] = is_enough[:, 0]
+    is_start[:, -1] = is_enough[:, -1]
+    difficult = np.flatnonzero(~is_enough[:, 1:-1].all(axis=1)) if masses.shape[1] > 2 else np.arange(len(masses))
+    if difficult.size:
+        is_start[difficult] = _starts_one_by_one(masses[difficult], needed[difficult] * _JUST_BELOW)
+    return is_start
+
+
+def _starts_one_by_one(masses: FloatArray, needed: FloatArray) -> npt.NDArray[np.bool_]:
     is_start = np.zeros(masses.shape, dtype=np.bool_)
     is_start[:, 0] = True
     total = masses[:, 0].copy()
@@ -156,76 +178,10 @@ def _starts(masses: FloatArray, needed: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def _joined(masses: FloatArray, is_start: npt.NDArray[np.bool_]) -> FloatArray:
-    """The masses of runs that begin at `is_start`, followed by empty cells."""
-    rows, _ = np.nonzero(is_start)
-    joined = np.zeros_like(masses)
-    places = (np.cumsum(is_start, axis=1) - 1)[is_start]
-    joined[rows, places] = np.add.reduceat(masses.ravel(), np.flatnonzero(is_start))
-    return joined
-
-
-def _category_cells(reference: CategoricalDistribution, current: CategoricalDistribution) -> tuple[FloatArray, bool]:
-    """Shares of shape (2, cells), and whether there are enough values for a test."""
-    n, m = reference.total, current.total
-    # In an order that neither the merging of replicas nor the meaning of the names has a part in.
-    names = sorted(
-        {name for name in reference.counts if _can_be_told(name, reference, current)}
-        | {name for name in current.counts if _can_be_told(name, current, reference)},
-        key=_arbitrary,
-    )
-    shares = np.array(
-        [
-            [*(reference.counts.get(name, 0) for name in names), n],
-            [*(current.counts.get(name, 0) for name in names), m],
-        ],
-        dtype=np.float64,
-    )
-    # The last column is the remainder.
-    shares[:, -1] -= shares[:, :-1].sum(axis=1)
-    if not reference.other and not current.other:
-        shares = shares[:, :-1]
-    shares /= ((n,), (m,))
-    bounds = np.concatenate((shares, shares))
-    if reference.other or current.other:
-        # A category's share may be too low by the error of its side, the remainder's too high by as much for each.
-        errors = np.array([_possible_error(reference), _possible_error(current)])
-        bounds[:2, -1] = np.maximum(0.0, bounds[:2, -1] - len(names) * errors)
-        bounds[2:, :-1] += errors[:, np.newaxis]
-    expected = min(n, m) * (n * shares[0] + m * shares[1]) / (n + m)
-    enough = expected >= EXPECTED_PER_CELL * _JUST_BELOW
-    # Many values where next to none are expected cannot be chance: what is new keeps a cell of its own.
-    enough |= (expected <= 1) & (min(n, m) * shares.sum(axis=0) >= 2 * EXPECTED_PER_CELL)
-    kept, rare = bounds[:, enough], bounds[:, ~enough]
-    if rare.size:
-        # Joined in an order that knows nothing of the counts, or which cells there are would depend on chance.
-        starts = np.flatnonzero(_starts(expected[~enough][np.newaxis], np.array([EXPECTED_PER_CELL]))[0])
-        rare = np.add.reduceat(rare, starts, axis=1)
-        if expected[~enough].sum() >= EXPECTED_PER_CELL * _JUST_BELOW:
-            kept = np.concatenate((kept, rare), axis=1)
-        elif kept.size:
-            # Too few for a cell of their own; beside the smallest cell they are felt most.
-            kept[:, kept.sum(axis=0).argmin()] += rare[:, 0]
-    is_testable = kept.shape[1] > 1
-    low, high = np.split(kept if is_testable else bounds, 2)
-    # The benefit of the doubt: as close to each other as the errors allow.
-    return np.maximum(low, np.minimum(high, low[::-1])), is_testable
-
-
-def _can_be_told(name: str, holder: CategoricalDistribution, other: CategoricalDistribution) -> bool:
-    """Whether a category that `holder` names need not be looked for in the remainder of `other`."""
-    if not other.other or name in other.counts:
-        return True
-    smaller = min(holder.total, other.total)
-    hidden_at_most = max(1.0, smaller * _possible_error(other))
-    return smaller * holder.counts[name] / holder.total >= 2 * EXPECTED_PER_CELL * hidden_at_most
-
-
-def _arbitrary(name: str) -> tuple[int, str]:
-    return crc32(name.encode(errors="surrogatepass")), name
-
-
-def _possible_error(distribution: CategoricalDistribution) -> float:
-    """By how much the share of a category may be too low."""
-    if not distribution.other:
-        return 0.0
-    return (distribution.error_bound or distribution.other) / distribution.total
+    """The masses of runs that begin at `is_start`, followed by empty cells; shape as `masses`, (2, pairs, cells)."""
+    starts = np.flatnonzero(is_start)
+    places = is_start.cumsum(axis=1)
+    places += np.arange(-1, is_start.size - 1, is_start.shape[1])[:, np.newaxis]
+    joined = np.zeros((2, is_start.size))
+    joined[:, places.ravel()[starts]] = np.add.reduceat(masses.reshape(2, -1), starts, axis=1)
+    return joined.reshape(masses.shape)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.special import gammaln, logsumexp, ndtr
+from scipy.special import gammaln, ndtr
 
 from otel_ml.sketch.bins import BinLayout
 from otel_ml.sketch.distribution import NumericDistribution
@@ -165,7 +165,7 @@ def increase_p_value(count: int, total: int, reference_count: int, reference_tot
     log_probability = (
         _log_choose(total, k) + _log_choose(reference_total, bad - k) - _log_choose(everything, np.array(bad))
     )
-    return min(1.0, float(np.exp(logsumexp(log_probability[bad - k <= reference_total]))))
+    return min(1.0, float(np.exp(np.logaddexp.reduce(log_probability[bad - k <= reference_total]))))
 
 
 def _log_choose(

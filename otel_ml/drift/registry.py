@@ -3,9 +3,9 @@
 Another package adds a detector with an entry point whose name is the detector's:
 
     [project.entry-points.otel_ml_drift_detector]
-    energy = "my_package.energy:EnergyDistance"
+    kuiper = "my_package.kuiper:KuiperDistance"
 
-where `EnergyDistance` is a dataclass as `DriftDetector` describes it. It is imported only when a configuration names
+where `KuiperDistance` is a dataclass as `DriftDetector` describes it. It is imported only when a configuration names
 it.
 """
 

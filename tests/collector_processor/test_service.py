@@ -122,8 +122,6 @@ async def running(tmp_path, sink, baseline=None, *, drift=None, store=None, tele
         "lateness": "0s",
         "repeat": "0s",
         "baselines": [str(baseline)] if baseline else [],
-        # The stories told here are of one day, without seasons.
-        "references": {"unknown_season": 1},
         **(drift or {}),
     }
     way = {"receivers": ["otlp"], "exporters": ["otlp_grpc"]}

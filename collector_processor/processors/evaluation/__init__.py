@@ -1,5 +1,6 @@
 """Evaluating closed windows: what they say about their models."""
 
+from collector_processor.processors.evaluation.drift_checks import Rule
 from collector_processor.processors.evaluation.evaluator import Evaluator
 from collector_processor.processors.evaluation.findings import (
     CANARY_DRIFT,
@@ -23,5 +24,6 @@ __all__ = [
     "Evaluator",
     "FeatureEvaluation",
     "QualitySettings",
+    "Rule",
     "WindowEvaluation",
 ]

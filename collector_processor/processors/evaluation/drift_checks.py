@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from collector_processor.processors.evaluation.findings import CANARY_DRIFT, DRIFT, Check
 from collector_processor.processors.evaluation.measurement import Measurement
 from collector_processor.processors.references.decision import decide
 from collector_processor.processors.references.settings import BASELINE, SEASONAL, STABLE, TRAILING
-from otel_ml.drift.detector import DriftDetector, DriftResult
+from otel_ml.drift.detector import DriftResult
 from otel_ml.drift.false_discovery import benjamini_hochberg
 from otel_ml.sketch.feature import FeatureKey
 
@@ -18,64 +18,82 @@ _PRIMARY: Final = (BASELINE, TRAILING, *SEASONAL)
 """Whose score stands for a column: the first that has one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When a difference counts.
+
+    Attributes:
+        alpha: q-value below which chance does not explain it; of one family for each reference, and of each check over
+            `horizon` windows.
+        known_season: Share of a threshold that counts against what a column should be, where a reference that knows its
+            season is at hand; else the whole threshold does.
+        seasonal_threshold: Share of that which counts against a reference that knows the season.
+        rollup_threshold: Share of a threshold that counts on a roll-up.
+    """
+
+    alpha: float
+    horizon: int
+    known_season: float = 1.0
+    seasonal_threshold: float = 1.0
+    rollup_threshold: float = 1.0
+
+
 def drift_checks(
     by_reference: Mapping[str, Mapping[FeatureKey, Measurement] | None],
-    deciders: Mapping[FeatureKey, DriftDetector],
-    alpha: float,
-    unknown_season: float = 1.0,
+    deciders: Mapping[FeatureKey, str],
+    rule: Rule,
 ) -> dict[FeatureKey, list[Check]]:
     """For each column one check against what it should be, and one against the stable deployment, as far as there are.
 
     Args:
         by_reference: What detectors say about each column, by the name of the reference; None where it has not enough
             data.
-        deciders: Whose verdict counts.
-        alpha: q-value below which chance does not explain a difference; of one family for each reference.
-        unknown_season: By how many thresholds a column has to differ where a reference that knows its season is
-            configured, but has no data yet.
+        deciders: Whose verdict counts, by name.
+        rule: What counts.
     """
     results = {name: _deciding(measurements or {}, deciders) for name, measurements in by_reference.items()}
-    drifted = {name: _drifted(of_columns, alpha) for name, of_columns in results.items()}
+    q_values = {name: _q_values(found) for name, found in results.items()}
     checks: dict[FeatureKey, list[Check]] = {}
     for key in deciders:
-        decision = decide({name: drifted[name].get(key) for name in by_reference if name != STABLE})
-        for name in _PRIMARY:
-            result = results.get(name, {}).get(key)
-            if result is not None:
-                seasonal = [drifted[season].get(key) for season in SEASONAL if season in by_reference]
-                is_unknown = bool(seasonal) and all(verdict is None for verdict in seasonal)
-                result = replace(result, threshold=result.threshold * (unknown_season if is_unknown else 1.0))
-                check = _check(DRIFT, name, result, decision.overruled_by, is_confirmed=decision.is_confirmed)
-                checks.setdefault(key, []).append(check)
-                break
-        canary = results.get(STABLE, {}).get(key)
+        knows_season = any(key in results[name] for name in SEASONAL if name in results)
+        share = rule.known_season if knows_season else 1.0
+        verdicts: dict[str, bool | None] = {}
+        for name, found in results.items():
+            q_value = q_values[name].get(key)
+            is_significant = q_value is None or q_value < rule.alpha
+            needed = share * (rule.seasonal_threshold if name in SEASONAL else 1.0)
+            verdicts[name] = (
+                found[key].score > needed * found[key].threshold and is_significant if key in found else None
+            )
+        canary = verdicts.pop(STABLE, None)
+        decision = decide(verdicts)
+        primary = next((name for name in _PRIMARY if key in results.get(name, ())), None)
+        if primary is not None:
+            result = results[primary][key]
+            check = _check(DRIFT, primary, replace(result, threshold=share * result.threshold))
+            check = replace(check, overruled_by=decision.overruled_by, is_confirmed=decision.is_confirmed)
+            checks.setdefault(key, []).append(check)
         if canary is not None:
-            checks.setdefault(key, []).append(_check(CANARY_DRIFT, STABLE, canary))
+            checks.setdefault(key, []).append(_check(CANARY_DRIFT, STABLE, results[STABLE][key]))
     return checks
 
 
 def _deciding(
-    measurements: Mapping[FeatureKey, Measurement], deciders: Mapping[FeatureKey, DriftDetector]
+    measurements: Mapping[FeatureKey, Measurement], deciders: Mapping[FeatureKey, str]
 ) -> dict[FeatureKey, DriftResult]:
     return {
         key: result
         for key, measurement in measurements.items()
         for result in measurement.results
-        if key in deciders and result.method == deciders[key].name
+        if key in deciders and result.method == deciders[key]
     }
 
 
-def _drifted(results: Mapping[FeatureKey, DriftResult], alpha: float) -> dict[FeatureKey, bool]:
-    q_values = benjamini_hochberg([result.p_value for result in results.values()])
-    return {
-        key: result.drifted and (q_value is None or q_value < alpha)
-        for (key, result), q_value in zip(results.items(), q_values, strict=True)
-    }
+def _q_values(results: Mapping[FeatureKey, DriftResult]) -> dict[FeatureKey, float | None]:
+    return dict(zip(results, benjamini_hochberg([result.p_value for result in results.values()]), strict=True))
 
 
-def _check(
-    name: str, reference: str, result: DriftResult, overruled_by: tuple[str, ...] = (), *, is_confirmed: bool = False
-) -> Check:
+def _check(name: str, reference: str, result: DriftResult) -> Check:
     return Check(
         name,
         result.method,
@@ -85,6 +103,4 @@ def _check(
         result.p_value,
         result.n_current,
         reference=reference,
-        overruled_by=overruled_by,
-        is_confirmed=is_confirmed,
     )

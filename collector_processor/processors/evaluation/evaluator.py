@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from collector_processor.processors.columns import columns_of
 from collector_processor.processors.evaluation.correction import Correction
-from collector_processor.processors.evaluation.drift_checks import drift_checks
+from collector_processor.processors.evaluation.drift_checks import Rule, drift_checks
 from collector_processor.processors.evaluation.findings import (
+    DRIFT_CHECKS,
     GRADUAL_DRIFT,
+    LABEL_SHIFT,
     Check,
     FeatureEvaluation,
     WindowEvaluation,
 )
-from collector_processor.processors.evaluation.measurement import Measurement, measure, measure_pairs
+from collector_processor.processors.evaluation.measurement import (
+    Measurement,
+    add_vector_results,
+    measure,
+    measure_pairs,
+)
 from collector_processor.processors.evaluation.settings import QUALITY_CHECKS, DecisionSettings, QualitySettings
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.named import NamedReference
@@ -24,9 +32,14 @@ from otel_ml.baseline import Baseline
 from otel_ml.drift.binned import BinnedReferences
 from otel_ml.drift.detector import DriftDetector
 from otel_ml.drift.explanation import moved_cells
+from otel_ml.drift.labels import LabelShift, estimate_label_shift
+from otel_ml.drift.multivariate import BUILTIN_MULTIVARIATE
 from otel_ml.drift.quality import DataQuality, QualityRatio, data_quality
-from otel_ml.sketch.feature import FeatureKey
+from otel_ml.sketch.feature import FeatureKey, FeatureRole
 from otel_ml.sketch.summary import FeatureSummary
+
+LABEL_THRESHOLD: Final = 0.1
+"""Share of the rows that have another label than in the baseline, from which on that matters."""
 
 
 class Evaluator:
@@ -36,9 +49,7 @@ class Evaluator:
         detectors: By name; each that suits a column is run against the baseline.
         decide_by: Whose verdict counts; against other references only this one is run.
         min_rows: Values below which nothing is concluded.
-        alpha: False discovery rate of each check …
-        horizon: … over so many windows.
-        unknown_season: By how many thresholds a column has to differ while nobody knows what is usual at its time.
+        rule: When a difference counts.
 
     Attributes:
         correction: What was used up of it.
@@ -51,19 +62,17 @@ class Evaluator:
         decide_by: DecisionSettings,
         quality: QualitySettings,
         min_rows: int,
-        alpha: float,
-        horizon: int,
-        unknown_season: float = 1.0,
+        rule: Rule,
     ) -> None:
         self._references = references
         self._detectors = detectors
+        self._vector_detectors = [detector() for detector in BUILTIN_MULTIVARIATE.values()]
         self._bins: dict[str, BinnedReferences] = {}
         self._decide_by = decide_by
         self._thresholds: dict[str, float] = quality.model_dump()
         self._min_rows = min_rows
-        self._alpha = alpha
-        self._unknown_season = unknown_season
-        self.correction = Correction(alpha, horizon)
+        self._rule = rule
+        self.correction = Correction(rule.alpha, rule.horizon)
 
     def evaluate(
         self, window: Window, references: Sequence[NamedReference] = (), rollup: Window | None = None
@@ -112,17 +121,19 @@ class Evaluator:
         measured = self._measure_drift(window, summaries, baseline, self._detectors)
         by_reference: dict[str, Mapping[FeatureKey, Measurement] | None] = {BASELINE: measured if baseline else None}
         deciders = self._deciders(summaries, baseline)
+        # Vectors are compared with the baseline only.
+        asked = {key: self._detectors[name] for key, name in deciders.items() if name in self._detectors}
         for reference in others:
             by_reference[reference.name] = (
                 None
                 if reference.insufficient is not None
-                else measure_pairs(summaries, reference.pair, deciders, self._min_rows)
+                else measure_pairs(summaries, reference.pair, asked, self._min_rows)
             )
         checks: dict[FeatureKey, list[Check]] = {}
         # A segment differs from the whole that the baseline is of, and always has: its drift is measured, so that it
         # can be seen to change, but is no alarm.
         if window.segment is None:
-            checks = drift_checks(by_reference, deciders, self._alpha, self._unknown_season)
+            checks = drift_checks(by_reference, deciders, self._rule)
             if rollup is not None and baseline is not None:
                 self._add_gradual_drift(checks, rollup, baseline, deciders)
         evaluated = []
@@ -137,7 +148,11 @@ class Evaluator:
                 for name, measurements in by_reference.items()
                 if name != BASELINE and measurements is not None and summary.key in measurements
             }
-            evaluated.append(replace(feature, elsewhere=elsewhere, checks=[*found, *checks.get(summary.key, ())]))
+            labels = self._labels(summary.key, measurement, baseline)
+            if labels is not None and labels.score is not None and window.segment is None:
+                found.append(_label_check(labels, labels.score))
+            found += checks.get(summary.key, ())
+            evaluated.append(replace(feature, elsewhere=elsewhere, labels=labels, checks=found))
         corrected = self.correction.corrected(window.model, window.segment, evaluated)
         return [self._explained(feature, by_reference) for feature in corrected]
 
@@ -153,18 +168,29 @@ class Evaluator:
         bins = self._bins.get(baseline.id)
         if bins is None:
             bins = self._bins[baseline.id] = BinnedReferences(baseline.features, baseline.layouts)
-        return measure(window, summaries, baseline, bins, list(detectors.values()), self._min_rows)
+        measured = measure(window, summaries, baseline, bins, list(detectors.values()), self._min_rows)
+        add_vector_results(measured, summaries, baseline, self._vector_detectors)
+        return measured
 
-    def _deciders(
-        self, summaries: Sequence[FeatureSummary], baseline: Baseline | None
-    ) -> dict[FeatureKey, DriftDetector]:
+    def _labels(self, key: FeatureKey, measurement: Measurement | None, baseline: Baseline | None) -> LabelShift | None:
+        """What the labels are likely to be, where the baseline knows how its only prediction errs."""
+        if (
+            baseline is None
+            or baseline.confusion is None
+            or measurement is None
+            or key.role is not FeatureRole.PREDICTION
+        ):
+            return None
+        return estimate_label_shift(baseline.confusion, measurement.pair()[1])
+
+    def _deciders(self, summaries: Sequence[FeatureSummary], baseline: Baseline | None) -> dict[FeatureKey, str]:
         """Whose verdict counts, for each column that is compared at all."""
         deciders = {}
         for summary in summaries:
             reference = baseline.features.get(summary.key) if baseline is not None else summary
             name = None if reference is None else self._decide_by.detector(reference.kind)
             if name is not None:
-                deciders[summary.key] = self._detectors[name]
+                deciders[summary.key] = name
         return deciders
 
     def _add_gradual_drift(
@@ -172,13 +198,15 @@ class Evaluator:
         checks: dict[FeatureKey, list[Check]],
         rollup: Window,
         baseline: Baseline,
-        deciders: Mapping[FeatureKey, DriftDetector],
+        deciders: Mapping[FeatureKey, str],
     ) -> None:
         """What adds up over many windows, where each alone is as usual for its time."""
-        detectors = {detector.name: detector for detector in deciders.values()}
+        detectors = {name: self._detectors[name] for name in deciders.values() if name in self._detectors}
         measured = self._measure_drift(rollup, _summaries(rollup, baseline), baseline, detectors)
-        for key, (check, *_) in drift_checks({BASELINE: measured}, deciders, self._alpha).items():
-            checks.setdefault(key, []).append(replace(check, name=GRADUAL_DRIFT))
+        for key, (check, *_) in drift_checks({BASELINE: measured}, deciders, self._rule).items():
+            threshold = self._rule.rollup_threshold * check.threshold
+            gradual = replace(check, name=GRADUAL_DRIFT, threshold=threshold, is_big=check.score > threshold)
+            checks.setdefault(key, []).append(gradual)
 
     def _measure_quality(self, summary: FeatureSummary, baseline: Baseline | None) -> FeatureEvaluation:
         reference = None if baseline is None else baseline.features.get(summary.key)
@@ -205,11 +233,16 @@ class Evaluator:
         """With the ranges and categories that moved, where something did."""
         for check in feature.checks:
             measurements = by_reference.get(check.reference)
-            if check.name not in QUALITY_CHECKS and check.breaches(self._alpha) and measurements is not None:
+            if check.name in DRIFT_CHECKS and check.breaches(self._rule.alpha) and measurements is not None:
                 measurement = measurements.get(feature.key)
                 if measurement is not None:
                     return replace(feature, moved=moved_cells(*measurement.pair()))
         return feature
+
+
+def _label_check(labels: LabelShift, score: float) -> Check:
+    is_big = score > LABEL_THRESHOLD
+    return Check(LABEL_SHIFT, "bbse", score, LABEL_THRESHOLD, is_big, labels.p_value, labels.n_current)
 
 
 def _summaries(window: Window, baseline: Baseline | None) -> list[FeatureSummary]:

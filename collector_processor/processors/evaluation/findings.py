@@ -14,6 +14,7 @@ from collector_processor.processors.references.named import NamedReference
 from collector_processor.processors.references.settings import BASELINE
 from otel_ml.drift.detector import DriftResult
 from otel_ml.drift.explanation import MovedCell
+from otel_ml.drift.labels import LabelShift
 from otel_ml.drift.quality import DataQuality
 from otel_ml.sketch.exemplar import Exemplar
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind, FeatureRole, ModelKey
@@ -25,6 +26,8 @@ GRADUAL_DRIFT: Final = "gradual_drift"
 """A column is unlike its baseline over a whole day."""
 CANARY_DRIFT: Final = "canary_drift"
 """A column of one deployment is unlike that of the stable one at the same time."""
+LABEL_SHIFT: Final = "label_shift"
+"""The labels of a window are likely to be others than the baseline's, as its predictions tell."""
 DRIFT_CHECKS: Final = (DRIFT, GRADUAL_DRIFT, CANARY_DRIFT)
 
 
@@ -33,7 +36,7 @@ class Check:
     """One question about one column.
 
     Attributes:
-        name: "drift", "gradual_drift", "canary_drift", or a kind of bad value such as "missing".
+        name: "drift", "gradual_drift", "canary_drift", "label_shift", or a kind of bad value such as "missing".
         method: The detector, or "increase" of a ratio.
         score: The magnitude.
         is_big: The magnitude is above the threshold, and rests on more than an anecdote.
@@ -80,6 +83,7 @@ class FeatureEvaluation:
         scores: What every detector says that suits the column, against the baseline; empty when there were too few
             values.
         elsewhere: What the deciding detector says against other references, by their names.
+        labels: What the labels are likely to be, of the prediction of a model whose baseline knows how it errs.
         moved: The ranges or categories that carry most of the drift, where there is any.
         quality: Against the baseline; None where the baseline does not know the column.
         checks: What alerts are about.
@@ -96,6 +100,7 @@ class FeatureEvaluation:
     exemplars: Sequence[Exemplar] = ()
     elsewhere: Mapping[str, Sequence[DriftResult]] = field(default_factory=dict)
     moved: Sequence[MovedCell] = ()
+    labels: LabelShift | None = None
 
 
 @dataclass(frozen=True, slots=True)

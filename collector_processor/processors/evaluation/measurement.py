@@ -14,7 +14,9 @@ from otel_ml.drift.binned import BinnedReferences
 from otel_ml.drift.columns import Columns, Pair
 from otel_ml.drift.comparison import distributions
 from otel_ml.drift.detector import DriftDetector, DriftResult
+from otel_ml.drift.multivariate import MultivariateDetector, compare_vectors
 from otel_ml.sketch.distribution import NumericDistribution
+from otel_ml.sketch.embedding import EmbeddingSummary
 from otel_ml.sketch.feature import FeatureKey
 from otel_ml.sketch.summary import FeatureSummary
 
@@ -62,6 +64,22 @@ def measure(
         detectors,
         min_rows,
     )
+
+
+def add_vector_results(
+    measured: Mapping[FeatureKey, Measurement],
+    summaries: Iterable[FeatureSummary],
+    baseline: Baseline,
+    detectors: Sequence[MultivariateDetector],
+) -> None:
+    """Add what there is to say about vectors beyond their lengths."""
+    for summary in summaries:
+        reference, found = baseline.features.get(summary.key), measured.get(summary.key)
+        if reference is None or found is None:
+            continue
+        was, now = reference.content, summary.content
+        if isinstance(was, EmbeddingSummary) and isinstance(now, EmbeddingSummary):
+            found.results.extend(compare_vectors(was, now, detectors))
 
 
 def measure_pairs(

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
 from collector_processor.settings import Settings
 from otel_ml.sketch.feature import FeatureKind
 
+VectorDetector = Literal["mahalanobis", "covariance", "correlation", "pca_reconstruction", "mmd", "sliced_wasserstein"]
+
 
 class DecisionSettings(Settings):
-    """The detector that decides about drift, by kind of column; the others are reported."""
+    """The detector that decides about drift, by kind of column; the others are reported.
+
+    Attributes:
+        text: Compares the lengths of texts.
+        embedding: Of the detectors for vectors, all of which are run.
+    """
 
     numeric: str = "psi"
     categorical: str = "psi"
     boolean: str = "psi"
+    text: str = "psi"
+    embedding: VectorDetector = "mahalanobis"
 
     def detector(self, kind: FeatureKind) -> str | None:
         """The name of the deciding detector; None for kinds that are not compared."""
@@ -26,7 +35,7 @@ class DecisionSettings(Settings):
 class QualitySettings(Settings):
     """By how much a ratio may exceed the baseline's own."""
 
-    missing: float = Field(default=0.05, gt=0, lt=1)
+    missing: float = Field(default=0.02, gt=0, lt=1)
     type_mismatch: float = Field(default=0.01, gt=0, lt=1)
     infinite: float = Field(default=0.01, gt=0, lt=1)
     out_of_range: float = Field(default=0.01, gt=0, lt=1)

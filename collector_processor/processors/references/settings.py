@@ -106,26 +106,33 @@ class ReferenceSettings(Settings):
         last_day: The same time a day ago, in UTC; of a column that drifted then, the day before, up to three days back.
         last_week: The same hour of the same weekday a week ago; windows shorter than an hour are compared with all of
             that hour.
-        unknown_season: By how many thresholds a column has to differ from its baseline as long as no day before is
-            there to tell what is usual at this time. 1 where the model has no seasons.
+        known_season: Share of a detector's threshold that counts as drift where the same time of another day confirms
+            it. As long as no day before is known, only what passes the whole threshold counts: it can hardly be a
+            season.
+        seasonal_threshold: How much of that the same time of another day has to differ by: half, so that one shift
+            does not have to pass the same threshold twice.
         neighbours: Windows on either side of last day's that are taken too, where one alone has too few rows.
         stable: Another deployment of the same model in the same window.
         segments: Keep references for segments too.
         rollup: Length of the merged window that gradual drift is judged on; a day, so that its seasons average out. 0
             for none.
         rollup_every: How often it is judged.
+        rollup_threshold: Share of a detector's threshold that counts as gradual drift: a day has more rows than an
+            hour, and what lasts for one is no accident.
         history: Bounds on memory.
     """
 
     trailing: Annotated[Span, PlainValidator(parse_span)] = Span()
     last_day: bool = True
     last_week: bool = True
-    unknown_season: float = Field(default=4.0, ge=1, le=100)
+    known_season: float = Field(default=0.25, gt=0, le=1)
+    seasonal_threshold: float = Field(default=0.5, gt=0, le=1)
     neighbours: int = Field(default=0, ge=0, le=6)
     stable: StableSettings = StableSettings()
     segments: bool = False
     rollup: Annotated[Duration, AfterValidator(_whole_windows)] = 86_400.0
     rollup_every: PositiveDuration = 21_600.0
+    rollup_threshold: float = Field(default=0.05, gt=0, le=1)
     history: HistorySettings = HistorySettings()
 
     def names(self, window: int) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ import numpy as np
 
 from otel_ml.drift.columns import Columns
 from otel_ml.drift.detector import DriftDetector, Scores, require_number
+from otel_ml.drift.quadratic import pooled_shares
 from otel_ml.drift.significance import joint_rank_error, kolmogorov_smirnov_p_values
+from otel_ml.sketch.sketch import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,10 @@ class KolmogorovSmirnov(DriftDetector):
 
     D = sup |F(x) - G(x)| over all x where both are known; both are right-continuous, so ties need no care. Counts in 64
     quantile bins keep nearly all of the exact test's power. Where a sampling sketch (KLL) is behind a function, its
-    rank error is given away before the test: p = Q(√(nm / (n + m)) · max(0, D - error)), corrected for small samples.
+    noise widens the limit and lifts D, see `otel_ml.drift.significance.kolmogorov_smirnov_p_values`.
+
+    The score is D as every library has it, with what chance adds: 0.12 on average for two samples of 100. Whether that
+    is drift, the p-value says.
 
     Args:
         threshold: Distance above which the feature counts as drifted.
@@ -37,6 +42,29 @@ class KolmogorovSmirnov(DriftDetector):
     def measure(self, columns: Columns) -> Scores:
         """The distances, and the probability of as much without drift."""
         shared = columns.functions
-        score = np.abs(shared.reference - shared.current).max(axis=1)
+        distances = np.abs(shared.reference - shared.current)
+        score = distances.max(axis=1)
         error = joint_rank_error(shared.error_reference, shared.error_current)
-        return Scores(score, kolmogorov_smirnov_p_values(score, columns.n, columns.m, error))
+        hidden = np.where(shared.is_step | (score == 0), 0.0, _hidden(columns, distances))
+        return Scores(score, kolmogorov_smirnov_p_values(score + hidden, columns.n, columns.m, error))
+
+
+def _hidden(columns: Columns, distances: FloatArray) -> FloatArray:
+    """By how much the distance within the bins beside the greatest one exceeds it, (columns,).
+
+    A walk that is looked at in steps of variance h stays 0.583 √h below its supremum on average: Siegmund, "Corrected
+    diffusion approximations in certain random walk problems" (1979). With 0.4 for 0.583 the test on 64 bins is below
+    5 % in 5 % of cases, without it in 3.5 %. The bin of a single value has no width, and nothing hides in it.
+    """
+    shares = pooled_shares(columns.functions, columns.n, columns.m)
+    points = columns.functions.points
+    last = points.shape[1] - 1
+    place = distances.argmax(axis=1)
+    row = np.arange(len(place))
+    masses = []
+    for low, high in ((np.maximum(place - 1, 0), place), (place, np.minimum(place + 1, last))):
+        start, end = points[row, low], points[row, high]
+        is_wide = end / 2 - start / 2 > 1e-12 * np.maximum(np.abs(start), np.abs(end))
+        masses.append(np.where(is_wide, shares[row, high] - shares[row, low], 0.0))
+    hidden: FloatArray = 0.4 * np.sqrt(np.minimum(*masses) * (1 / columns.n + 1 / columns.m))
+    return hidden

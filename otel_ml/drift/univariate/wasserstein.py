@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from otel_ml.drift.absolute_bridge import absolute_bridge
+from otel_ml.drift.central import TAIL, scores_with_constants, standard_deviation, widths_at, winsorised
 from otel_ml.drift.columns import Columns
 from otel_ml.drift.detector import DriftDetector, Scores, require_number
-from otel_ml.drift.functions import Functions
-from otel_ml.sketch.sketch import FloatArray
+from otel_ml.drift.quadratic import null_variance, pooled_shares, row_sums
+from otel_ml.drift.significance import joint_rank_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +22,17 @@ class Wasserstein(DriftDetector):
     W₁ = ∫ |F(x) - G(x)| dx, in closed form over the points where both functions are known (Vallender, 1974). Values are
     first winsorised to the reference's central 99 %, without which a few values of a heavy tail are all one sees; the
     standard deviation is that of the winsorised reference. With a shift of the whole distribution by s standard
-    deviations the score is s. There is no p-value: the null distribution depends on the data's own.
+    deviations the score is s. What chance makes of W₁ on average is ∫ √(2/π H (1 - H) (1/n + 1/m)) dx; its square is
+    subtracted from that of W₁. The p-value is that of ∫ |B(H(x))| dx for a Brownian bridge B, see
+    `otel_ml.drift.absolute_bridge`.
 
     A reference without spread (a constant) gives no unit to measure distances in. The score then is the share of values
-    that moved.
+    that moved, the test that of Kolmogorov and Smirnov.
 
     Args:
         threshold: Score above which the feature counts as drifted.
         tail: Share of the reference that is winsorised at either end.
+        bias_corrected: Whether what chance alone adds on average is subtracted, on the squared scale.
     """
 
     name: ClassVar[str] = "wasserstein"
@@ -37,71 +41,27 @@ class Wasserstein(DriftDetector):
     is_symmetric: ClassVar[bool] = False
 
     threshold: float = 0.1
-    tail: float = 0.005
+    tail: float = TAIL
+    bias_corrected: bool = True
 
     def __post_init__(self) -> None:
         require_number("wasserstein::threshold", self.threshold, above=0)
         require_number("wasserstein::tail", self.tail, above=0, at_most=0.25)
 
     def measure(self, columns: Columns) -> Scores:
-        """The distances in standard deviations."""
-        return Scores(_normalised_distances(columns.functions, self.tail), None)
-
-
-def _normalised_distances(aligned: Functions, tail: float) -> FloatArray:
-    points = _winsorised(aligned, tail)
-    # Scaled, so that squares of values near 1e308 or 1e-308 neither overflow nor vanish.
-    scale = np.maximum(np.abs(points[:, 0]), np.abs(points[:, -1]))
-    points = points / np.where(scale > 0.0, scale, 1.0)[:, np.newaxis]
-    spread = _standard_deviation(points, aligned.reference, aligned.is_step)
-    difference = aligned.reference - aligned.current
-    # The bin of a constant is as narrow as a double allows, and still no spread.
-    is_constant = spread < 1e-14
-    moved = np.abs(np.diff(difference, axis=1, prepend=0.0, append=0.0)).sum(axis=1) / 2
-    area = _area(points, difference, aligned.is_step)
-    distances: FloatArray = np.where(is_constant, moved, area / np.where(is_constant, 1.0, spread))
-    return distances
-
-
-def _winsorised(aligned: Functions, tail: float) -> FloatArray:
-    """The points, those in the reference's two tails moved to where the tails begin."""
-    shares, last = aligned.reference, aligned.points.shape[1] - 1
-    low = np.minimum((shares < tail).sum(axis=1), last)
-    high = np.minimum((shares < 1 - tail).sum(axis=1), last)
-    # Nobody knows where in its last, wide bin the mass of a tail lies: stop before it, unless nothing would be left.
-    inner = (shares <= 1 - tail).sum(axis=1) - 1
-    outer = np.maximum(0, (shares <= tail).sum(axis=1) - 1)
-    low, high = (
-        np.where(aligned.is_step | (inner > low), low, outer),
-        np.where(aligned.is_step | (inner <= low), high, inner),
-    )
-    first, final = (np.take_along_axis(aligned.points, at[:, np.newaxis], axis=1) for at in (low, high))
-    points: FloatArray = np.clip(aligned.points, first, np.maximum(first, final))
-    return points
-
-
-def _standard_deviation(points: FloatArray, shares: FloatArray, is_step: npt.NDArray[np.bool_]) -> FloatArray:
-    """Of values with these distribution functions; between points, they are taken to be spread evenly."""
-    lower, upper = points[:, :-1], points[:, 1:]
-    masses = shares[:, 1:] - shares[:, :-1]
-    centres = np.where(is_step[:, np.newaxis], upper, (lower + upper) / 2)
-    first, last = shares[:, 0], 1.0 - shares[:, -1]
-    mean = first * points[:, 0] + (masses * centres).sum(axis=1) + last * points[:, -1]
-    variance = first * np.square(points[:, 0] - mean) + last * np.square(points[:, -1] - mean)
-    variance += (masses * np.square(centres - mean[:, np.newaxis])).sum(axis=1)
-    variance += np.where(is_step, 0.0, (masses * np.square(upper - lower)).sum(axis=1) / 12)
-    deviation: FloatArray = np.sqrt(variance)
-    return deviation
-
-
-def _area(points: FloatArray, difference: FloatArray, is_step: npt.NDArray[np.bool_]) -> FloatArray:
-    """∫ |difference| between the first and the last point."""
-    left, right = np.abs(difference[:, :-1]), np.abs(difference[:, 1:])
-    both = left + right
-    heights = both / 2
-    # A straight line that changes its sign leaves two triangles rather than a trapezoid.
-    crosses = difference[:, :-1] * difference[:, 1:] < 0
-    np.divide(np.square(left) + np.square(right), 2 * both, out=heights, where=crosses)
-    heights = np.where(is_step[:, np.newaxis], left, heights)
-    area: FloatArray = (heights * np.diff(points, axis=1)).sum(axis=1)
-    return area
+        """The distances in standard deviations, and the probability of as much without drift."""
+        functions = columns.functions
+        points = winsorised(functions, self.tail)
+        spread = standard_deviation(points, functions.reference, functions.is_step)
+        difference = np.abs(functions.reference - functions.current)
+        widths = widths_at(points, functions.is_step)
+        area = row_sums(widths, difference)
+        error = joint_rank_error(functions.error_reference, functions.error_current)
+        pooled = pooled_shares(functions, columns.n, columns.m)
+        # Half of a sketch's error is the same at all ranks and keeps its sign, which a bridge does not.
+        variance = null_variance(columns.n, columns.m, 1.25 * error, pooled, widths)
+        by_chance = absolute_bridge(pooled, widths, variance)
+        chance = by_chance.mean if self.bias_corrected else 0.0
+        is_constant = spread == 0
+        distance = np.sqrt(np.maximum(0.0, np.square(area) - np.square(chance))) / np.where(is_constant, 1.0, spread)
+        return scores_with_constants(columns, is_constant, distance, by_chance.p_values(area))

@@ -157,11 +157,11 @@ def test_sketches_are_compared_where_both_are_known():
     reference, current = normal(), normal(1.0, seed=2)
     layout = layout_of(reference)
 
-    moved = moved_cells(binned(reference, layout), kll(current).distribution())
+    moved = moved_cells(binned(reference, layout), kll(current).distribution(), k=20)
 
-    upper = [cell for cell in moved if cell.label.startswith(("(1.", "(2.")) or cell.label.startswith(">")]
-    assert upper[0] is moved[0]
-    assert sum(cell.current - cell.reference for cell in upper) == pytest.approx(0.5 - 0.16, abs=0.1)
+    # What moved by one standard deviation: 2 Φ(½) - 1 of the values are elsewhere now. The sketch tosses coins.
+    gained = sum(max(0.0, cell.current - cell.reference) for cell in moved)
+    assert gained == pytest.approx(0.383, abs=0.06)
 
 
 def test_bad_questions_are_refused():

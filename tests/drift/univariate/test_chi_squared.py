@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from drift_samples import categories
+from drift_samples import categories, exact
 from scipy import stats
 
 from otel_ml.drift.univariate.chi_squared import ChiSquared
@@ -22,7 +22,7 @@ def test_the_score_is_cramers_v_where_the_samples_are_equal_in_size():
     """V = √(χ² / N) for two rows."""
     table = np.array([[120, 90, 290], [150, 80, 270]])
 
-    result = ChiSquared().compare(categories(a=120, b=90, c=290), categories(a=150, b=80, c=270))
+    result = ChiSquared(bias_corrected=False).compare(categories(a=120, b=90, c=290), categories(a=150, b=80, c=270))
 
     assert result.score == pytest.approx(stats.contingency.association(table, method="cramer"))
 
@@ -31,10 +31,37 @@ def test_the_score_does_not_vanish_as_the_reference_grows():
     """The same shares are the same drift, whatever the reference's size."""
     current = categories(a=150, b=80, c=270)
 
-    small = ChiSquared().compare(categories(a=120, b=90, c=290), current).score
-    large = ChiSquared().compare(categories(a=120_000, b=90_000, c=290_000), current).score
+    detector = ChiSquared(bias_corrected=False)
+
+    small = detector.compare(categories(a=120, b=90, c=290), current).score
+    large = detector.compare(categories(a=120_000, b=90_000, c=290_000), current).score
 
     assert large == pytest.approx(small)
+
+
+def test_what_chance_adds_to_v_is_what_it_adds_to_chi_squared():
+    """χ² is one for each degree of freedom without drift, and N V² is χ² where the samples are of the same size."""
+    left, right = categories(a=120, b=90, c=290), categories(a=150, b=80, c=270)
+
+    plain = ChiSquared(bias_corrected=False).compare(left, right).score
+    corrected = ChiSquared().compare(left, right).score
+
+    assert corrected**2 == pytest.approx(plain**2 - 2 / 1_000)
+
+
+def test_numbers_are_counted_in_quantile_bins():
+    """Pearson's test over the cells that PSI has."""
+    reference, current = np.random.default_rng(3).normal(size=(2, 1_000))
+    counts = np.array(
+        [
+            np.histogram(side, [-np.inf, *np.quantile(reference, [0.25, 0.5, 0.75]), np.inf])[0]
+            for side in (reference, current)
+        ]
+    )
+
+    result = ChiSquared(bins=4).compare(exact(reference), exact(current))
+
+    assert result.p_value == pytest.approx(stats.chi2_contingency(counts).pvalue, rel=0.1)
 
 
 def test_a_new_frequent_category_is_seen_beside_a_large_reference():
@@ -83,5 +110,5 @@ def test_drift_among_heavy_hitters_is_seen():
 
     result = ChiSquared().compare(reference, current)
 
-    assert result.drifted
+    assert result.score > 0.15
     assert result.p_value < 1e-12

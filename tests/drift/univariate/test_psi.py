@@ -14,7 +14,9 @@ from otel_ml.errors import ConfigurationError
 
 def test_a_worked_example_over_categories():
     """PSI = Σ (c - r) ln(c / r), computed by hand: 0.1 ln 1.2 + 0 - 0.1 ln (2/3)."""
-    result = PopulationStabilityIndex().compare(categories(a=500, b=200, c=300), categories(a=600, b=200, c=200))
+    detector = PopulationStabilityIndex(bias_corrected=False)
+
+    result = detector.compare(categories(a=500, b=200, c=300), categories(a=600, b=200, c=200))
 
     assert result.score == pytest.approx(0.1 * math.log(1.2) - 0.1 * math.log(2 / 3))
     assert not result.drifted
@@ -26,7 +28,7 @@ def test_a_worked_example_over_quartiles():
     current = np.concatenate([np.full(10, 50), np.full(20, 150), np.full(30, 250), np.full(40, 350)])
     expected = sum((c - 0.25) * math.log(c / 0.25) for c in (0.1, 0.2, 0.3, 0.4))
 
-    result = PopulationStabilityIndex(bins=4).compare(exact(reference), exact(current))
+    result = PopulationStabilityIndex(bins=4, bias_corrected=False).compare(exact(reference), exact(current))
 
     assert result.score == pytest.approx(expected)
     assert result.drifted
@@ -34,9 +36,11 @@ def test_a_worked_example_over_quartiles():
 
 def test_an_empty_bin_gets_the_floor():
     """A category that vanished makes PSI large, not infinite."""
-    result = PopulationStabilityIndex(floor=0.001).compare(categories(a=500, b=500), categories(a=1000))
+    detector = PopulationStabilityIndex(floor=0.001)
 
-    assert result.score == pytest.approx(0.5 * math.log(2) + (0.5 - 0.001) * math.log(500))
+    result = detector.compare(categories(a=500_000, b=500_000), categories(a=1_000_000))
+
+    assert result.score == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(500), rel=1e-4)
 
 
 def test_few_values_are_counted_in_fewer_bins():
@@ -47,8 +51,8 @@ def test_few_values_are_counted_in_fewer_bins():
         for _ in range(50)
     ]
 
-    # With ten bins the mean would be 9 / 25 and more.
-    assert np.mean(scores) < 0.25
+    # With ten bins, and what chance adds, the mean would be 9 / 25 and more.
+    assert np.mean(scores) < 0.1
 
 
 def test_frequent_values_keep_bins_of_their_own():

@@ -16,7 +16,7 @@ from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
 
 ROWS = 1_000
 NIGHT = 3.0
-ALPHA = 0.01
+ALPHA = DriftSettings().alerts.alpha
 
 
 class Service:
@@ -34,9 +34,7 @@ class Service:
             settings.decide_by,
             settings.quality,
             settings.min_rows,
-            ALPHA,
-            settings.alerts.horizon,
-            settings.references.unknown_season,
+            settings.rule,
         )
 
     def evaluate(self, *windows):
@@ -97,17 +95,18 @@ def test_a_night_is_unlike_the_average_and_no_alarm_once_nights_are_known(baseli
     assert not any(("amount", DRIFT) in found for found in days[1])
 
 
-def test_until_a_day_is_known_only_what_can_hardly_be_a_season_is_an_alarm(baseline):
-    """On the first day nobody knows whether a score is the hour's own; a setting says how much is beyond doubt."""
-    careful, bold = Service(baseline), Service(baseline, unknown_season=1)
+def test_the_same_shift_is_found_once_its_season_is_known(baseline):
+    """On the first day nobody knows whether a mild change is the hour's own; a strong one is beyond doubt."""
+    service = Service(baseline)
 
-    mild, strong = ({"red": 0.45}, {"red": 0.02})
-    found = [
-        ("color", DRIFT) in breaching(service.evaluate(hour(number, **change))[0])
-        for number, (service, change) in enumerate([(careful, mild), (careful, strong), (bold, mild), (bold, strong)])
+    first_day = [
+        ("color", DRIFT) in breaching(service.evaluate(hour(at, red=red))[0]) for at, red in ((1, 0.6), (2, 0.1))
     ]
+    service.evaluate(hour(3))
+    (later,) = service.evaluate(hour(27, red=0.6))
 
-    assert found == [False, True, True, True]
+    assert first_day == [False, True]
+    assert ("color", DRIFT) in breaching(later)
 
 
 def test_what_overruled_the_baseline_is_told(baseline):
@@ -161,7 +160,7 @@ def test_slow_drift_shows_on_the_roll_up_of_a_day(baseline):
     service = Service(baseline)
     found = {}
     for number in range(24 * 6):
-        (found[number],) = service.evaluate(hour(number, shift=number / 24 * 0.25, red=0.7))
+        (found[number],) = service.evaluate(hour(number, shift=number / 24 * 0.08, red=0.7))
 
     judged = {number: checks(evaluation).get(GRADUAL_DRIFT) for number, evaluation in found.items()}
 

@@ -1,0 +1,29 @@
+"""The benchmarks of watching for long: online false discovery rate, and the month."""
+
+import math
+
+from benchmarks.detection import month, online
+
+
+def test_online_control_is_measured_on_p_values_and_on_windows(monkeypatch):
+    """The quickest run has all figures: the control alone, over real comparisons, and delays of every method."""
+    monkeypatch.setenv("OTEL_ML_BENCHMARK_ROUNDS", "0")
+
+    figures = online.measure()
+
+    assert {name.split(".")[0] for name in figures} == {"online_fdr", "benjamini_hochberg", "e_detector", "cusum"}
+    assert all(math.isfinite(figure.value) for figure in figures.values())
+    # Half a standard deviation in a thousand rows is no question of patience.
+    assert figures["online_fdr.delay.shift_0.5"].value == 1
+
+
+def test_the_month_counts_false_alerts_and_delays(monkeypatch):
+    """The quickest run has a goal for false alerts, and a delay and a share of finds for every injected change."""
+    monkeypatch.setenv("OTEL_ML_BENCHMARK_ROUNDS", "0")
+
+    figures = month.measure()
+
+    assert figures["month.false_alerts"].goal == 1
+    for name in month.INJECTED:
+        assert figures[f"month.delay.{name}"].value >= 1
+        assert 0 <= figures[f"month.found.{name}"].value <= 1
