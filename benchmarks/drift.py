@@ -26,6 +26,7 @@ COLUMNS = 100
 MANY = 10_000
 DETECTORS = [BUILTIN_DETECTORS[name]() for name in DriftSettings().detectors]
 """Those that run unless a configuration names others."""
+DECIDES = DriftSettings().decide_by.numeric
 
 
 def measure() -> Figures:
@@ -122,8 +123,9 @@ def _window_s(baseline: Baseline, block: BinnedColumns) -> float:
 
 
 def _compare(columns: Columns) -> None:
+    """Every detector that runs by default, and the correction of the one that decides by default."""
     for detector in DETECTORS:
         if detector.on_numbers:
             _, p_values = detector.measure(columns)
-            if p_values is not None:
+            if detector.name == DECIDES and p_values is not None:
                 benjamini_hochberg(p_values.tolist())

@@ -13,6 +13,7 @@ from otel_ml.drift.columns import Columns
 from otel_ml.drift.detector import DriftDetector, Scores, require_number
 from otel_ml.drift.quadratic import null_variance, pooled_shares, row_sums
 from otel_ml.drift.significance import joint_rank_error
+from otel_ml.sketch.sketch import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,8 @@ class Wasserstein(DriftDetector):
     def measure(self, columns: Columns) -> Scores:
         """The distances in standard deviations, and the probability of as much without drift."""
         functions = columns.functions
-        points = winsorised(functions, self.tail)
-        spread = standard_deviation(points, functions.reference, functions.is_step)
+        spread, widths = columns.of_references(("centre", self.tail), lambda: self._centre(columns))
         difference = np.abs(functions.reference - functions.current)
-        widths = widths_at(points, functions.is_step)
         area = row_sums(widths, difference)
         error = joint_rank_error(functions.error_reference, functions.error_current)
         pooled = pooled_shares(functions, columns.n, columns.m)
@@ -65,3 +64,10 @@ class Wasserstein(DriftDetector):
         is_constant = spread == 0
         distance = np.sqrt(np.maximum(0.0, np.square(area) - np.square(chance))) / np.where(is_constant, 1.0, spread)
         return scores_with_constants(columns, is_constant, distance, by_chance.p_values(area))
+
+    def _centre(self, columns: Columns) -> tuple[FloatArray, FloatArray]:
+        """Standard deviation of the winsorised references, and what each of their points stands for."""
+        functions = columns.functions
+        points = winsorised(functions, self.tail)
+        spread = standard_deviation(points, functions.reference, functions.is_step)
+        return spread, widths_at(points, functions.is_step)
