@@ -12,15 +12,16 @@ from benchmarks.figure import as_json, as_table
 # Each is a module of this package with `measure() -> Figures`; its docstring's first line is its description.
 BENCHMARKS = ("hot_path", "kernel", "memory", "server", "drift", "detection")
 
+WITH_PEERS = {"detection", "drift"}
+"""Those that have a `measure_peers() -> Figures` too."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; all of them if none is named")
     parser.add_argument("--list", action="store_true", help="list the benchmarks and stop")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument(
-        "--peers", action="store_true", help="of `detection`: measure the libraries it is compared with"
-    )
+    parser.add_argument("--peers", action="store_true", help="of `drift` and `detection`: others beside ours")
     options = parser.parse_args(arguments)
     if options.list:
         for name in BENCHMARKS:
@@ -29,8 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"unknown benchmark {unknown[0]!r} (there are: {', '.join(BENCHMARKS)})")
-    if options.peers and options.names != ["detection"]:
-        parser.error("--peers goes with `detection` alone")
+    if options.peers and (not options.names or not set(options.names) <= WITH_PEERS):
+        parser.error(f"--peers goes with {' and '.join(sorted(WITH_PEERS))}")
     figures = {}
     for name in options.names or BENCHMARKS:
         print(f"{name}: measuring …", file=sys.stderr)

@@ -100,6 +100,8 @@ def test_every_command_is_known_here():
         "python -m benchmarks --list",
         "python -m benchmarks hot_path --json",
         "python -m benchmarks server",
+        "python -m benchmarks drift",
+        "python -m benchmarks detection",
     }
 
     assert set(commands()) == tried
@@ -280,3 +282,21 @@ def test_the_server_benchmark_runs_all_its_variants():
     rates = {name: figure["value"] for name, figure in figures.items() if name.endswith("_requests_per_s")}
     assert len(rates) == 20
     assert all(rate > 0 for rate in rates.values())
+
+
+def test_the_drift_benchmark_prints_its_budgets():
+    """Beside goal and limit; how they come out is for the benchmark itself to say."""
+    printed = run("python -m benchmarks drift --json", ROOT)
+
+    figures = json.loads(printed)["figures"]
+    assert {"drift_100_features_8_replicas_bins", "drift_10000_features_a_column"} <= set(figures)
+    assert all(figure["value"] > 0 for figure in figures.values())
+
+
+def test_the_detection_benchmark_runs_all_its_parts():
+    """In as few repetitions as show that it works."""
+    printed = run("python -m benchmarks detection --json", ROOT, OTEL_ML_BENCHMARK_ROUNDS="0")
+
+    figures = json.loads(printed)["figures"]
+    parts = {"error", "false_positives", "power", "replicas", "online", "month", "failing_loudly", "label_shift"}
+    assert parts <= {name.split(".")[0] for name in figures}

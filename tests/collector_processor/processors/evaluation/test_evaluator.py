@@ -6,13 +6,16 @@ from processor_samples import MODEL, categorical, numeric
 from reference_samples import AMOUNT, DAY, HOUR, MONDAY, closed
 
 from collector_processor.processors.drift import DriftSettings
-from collector_processor.processors.evaluation import CANARY_DRIFT, DRIFT, GRADUAL_DRIFT, Evaluator
+from collector_processor.processors.evaluation import CANARY_DRIFT, DRIFT, GRADUAL_DRIFT, LABEL_SHIFT, Evaluator
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.history import WindowHistory
 from collector_processor.processors.references.named import NamedReferences
 from otel_ml.baseline import Baseline
 from otel_ml.drift import create
-from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
+from otel_ml.sketch.binned_columns import packed
+from otel_ml.sketch.embedding import EmbeddingSummary
+from otel_ml.sketch.feature import Counters, FeatureKey, FeatureRole, ModelKey
+from otel_ml.sketch.summary import FeatureSummary
 
 ROWS = 1_000
 NIGHT = 3.0
@@ -205,7 +208,7 @@ def test_bins_as_matrices_and_column_by_column_say_the_same(baseline):
     service = Service(baseline, last_day=False, last_week=False, rollup=0)
     by_column = hour(0, layout=layout)
     as_matrix = hour(0, layout=layout)
-    as_matrix.binned, others = packed_parts(as_matrix)
+    as_matrix.binned, others = packed(as_matrix.unbinned.values())
     as_matrix.unbinned = {(column.key, column.kind): column for column in others}
 
     one, other = service.evaluator.evaluate(by_column), service.evaluator.evaluate(as_matrix)
@@ -215,12 +218,6 @@ def test_bins_as_matrices_and_column_by_column_say_the_same(baseline):
         assert [score.method for score in left.scores] == [score.method for score in right.scores]
         assert [score.score for score in left.scores] == pytest.approx([score.score for score in right.scores])
         assert [score.p_value for score in left.scores] == pytest.approx([score.p_value for score in right.scores])
-
-
-def packed_parts(window):
-    from otel_ml.sketch.binned_columns import packed
-
-    return packed(window.unbinned.values())
 
 
 def test_too_few_rows_conclude_nothing(baseline):
@@ -244,3 +241,49 @@ def test_a_quiet_day_has_no_alarms(baseline):
 
     assert DAY == 24 * HOUR
     assert set().union(*found) == set()
+
+
+def test_the_labels_that_predictions_point_to_are_estimated():
+    """A baseline that knows how the model errs tells the labels of a window; a shift of them is a check of its own."""
+    random = np.random.default_rng(3)
+    label = random.choice(["spam", "ham"], 5_000, p=[0.3, 0.7])
+    is_wrong = random.random(5_000) < 0.1
+    prediction = np.where(is_wrong, np.where(label == "spam", "ham", "spam"), label)
+    baseline = Baseline.build(
+        {"amount": random.normal(size=5_000)}, model=MODEL.name, version=MODEL.version,
+        predictions=prediction, labels=label,
+    )  # fmt: skip
+    service = Service(baseline)
+    spam = round(ROWS * (0.6 * 0.9 + 0.4 * 0.1))
+    column = categorical("prediction", {"spam": spam, "ham": ROWS - spam}, role=FeatureRole.PREDICTION)
+
+    (evaluation,) = service.evaluate(closed(MONDAY, column))
+
+    (feature,) = [feature for feature in evaluation.features if feature.key.role is FeatureRole.PREDICTION]
+    assert feature.labels.labels["spam"].share == pytest.approx(0.6, abs=0.05)
+    assert checks(evaluation, feature.key)[LABEL_SHIFT].breaches(ALPHA)
+
+
+def test_vectors_are_compared_by_more_than_their_lengths():
+    """All of one length, as embeddings mostly are, and turned: only what looks at directions sees it."""
+    random = np.random.default_rng(4)
+
+    def unit(mean, rows):
+        vectors = random.normal(mean, 1.0, (rows, 8))
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    there, here = np.eye(8)[0] * 2, np.eye(8)[1] * 2
+    baseline = Baseline.build({"vector": list(unit(there, 3_000))}, model=MODEL.name, version=MODEL.version)
+    key = FeatureKey(FeatureRole.FEATURE, "vector")
+    window = FeatureSummary(key, EmbeddingSummary.anchored(baseline.layout(key)), Counters(rows=ROWS))
+    window.content.update(unit(here, ROWS))
+    service = Service(baseline)
+
+    (evaluation,) = service.evaluate(closed(MONDAY, window))
+
+    found = {result.method: result for result in evaluation.features[0].scores}
+    assert not found["psi"].drifted
+    assert {"mahalanobis", "covariance", "correlation", "pca_reconstruction"} <= set(found)
+    assert found["mahalanobis"].drifted
+    assert checks(evaluation, key)[DRIFT].method == "mahalanobis"
+    assert checks(evaluation, key)[DRIFT].breaches(ALPHA)
