@@ -26,7 +26,6 @@ from collector_processor.validation import SettingsT, did_you_mean, validate
 from otel_ml.baseline import Baseline
 from otel_ml.drift import registry
 from otel_ml.drift.detector import DriftDetector
-from otel_ml.drift.multivariate import BUILTIN_MULTIVARIATE
 from otel_ml.errors import BaselineError, ConfigurationError
 from otel_ml.sketch.feature import ModelKey
 
@@ -241,7 +240,8 @@ def _detectors(drift: DriftSettings, path: tuple[str, ...], problems: list[Probl
         except ConfigurationError as error:
             problems.append(Problem((), str(error)))
     for kind, name in drift.decide_by:
-        if name not in drift.detectors and name not in BUILTIN_MULTIVARIATE:
+        # Vectors have detectors of their own, all of which are run.
+        if kind != "embedding" and name not in drift.detectors:
             valid = f"(configured detectors: {', '.join(drift.detectors) or 'none'})"
             hint = did_you_mean(name, drift.detectors)
             problems.append(Problem((*path, "decide_by", kind), f"{name!r} is not configured {valid}{hint}"))

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from pydantic import Field, model_validator
 
 from collector_processor.processors.evaluation import GRADUAL_DRIFT, Check, FeatureEvaluation, WindowEvaluation
+from collector_processor.processors.references.settings import BASELINE
 from collector_processor.settings import Settings
 from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
 from otel_ml.sketch.snapshot import Segment
@@ -202,7 +203,8 @@ class AlertBook:
             verdict = f"{_number(check.score)} < {_number(settings.clear_ratio * check.threshold)}"
             windows = f"{alert.clear} windows in a row"
         baseline = window.baseline_id[:8] if window.baseline_id else "none"
-        return f"{_measure(check)} {verdict}, {_significance(check)}, n={check.n}, {windows}, baseline {baseline}"
+        against = f"baseline {baseline}" if check.reference == BASELINE else f"against {check.reference}"
+        return f"{_measure(check)} {verdict}, {_significance(check)}, n={check.n}, {windows}, {against}"
 
 
 def _measure(check: Check) -> str:

@@ -138,6 +138,10 @@ CATALOGUE = {
         ("window: 1m", "window: 1m, min_rows: many"),
         "processors::drift::min_rows: 'many' is not valid (a whole number)",
     ),
+    "a detector for vectors that is to decide about numbers": (
+        ("window: 1m", "window: 1m, detectors: {psi: }, decide_by: {numeric: mahalanobis}"),
+        "processors::drift::decide_by::numeric: 'mahalanobis' is not configured (configured detectors: psi)",
+    ),
     "bound": (
         ("window: 1m", "window: 1m, alerts: {alpha: 2}"),
         "processors::drift::alerts::alpha: 2 is not valid (at most 0.5)",

@@ -131,3 +131,28 @@ def test_more_breaches_than_windows_are_a_configuration_error():
     """Such an alert could never fire."""
     with pytest.raises(ValueError, match="4 of 3 windows are more than there are"):
         AlertSettings(breaches=4, windows=3)
+
+
+def test_a_reason_names_what_the_column_was_compared_with():
+    """A canary differs from the stable version, whatever the baseline says."""
+    book = AlertBook(AlertSettings())
+    transitions = []
+    for number in range(2):
+        seen = window(0.3, number=number)
+        (feature,) = seen.features
+        checks = [replace(check, name="canary_drift", reference="stable") for check in feature.checks]
+        transitions += book.observe(replace(seen, features=[replace(feature, checks=checks)]))
+
+    assert [transition.reason.rpartition(", ")[2] for transition in transitions] == ["against stable"]
+
+
+def test_a_day_needs_no_second_one():
+    """What was judged on a day's roll-up has lasted already."""
+    book = AlertBook(AlertSettings())
+    seen = window(0.3)
+    (feature,) = seen.features
+    checks = [replace(check, name="gradual_drift") for check in feature.checks]
+
+    transitions = book.observe(replace(seen, features=[replace(feature, checks=checks)]))
+
+    assert [transition.state for transition in transitions] == [AlertState.FIRING]
