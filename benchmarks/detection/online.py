@@ -37,11 +37,12 @@ def measure() -> Figures:
     uniform_seeds, windows = (500 * rounds, WINDOWS) if rounds else (3, 20)
     real_seeds, real_windows = (20 * rounds, WINDOWS) if rounds else (2, 10)
     delay_seeds, clean_windows = (20 * rounds, CLEAN_WINDOWS) if rounds else (2, 20)
-    return {
+    figures = {
         **_uniform(uniform_seeds, windows),
         **_real(real_seeds, real_windows),
         **_delays(delay_seeds, clean_windows),
     }
+    return {f"online.{name}": figure for name, figure in figures.items()}
 
 
 def _uniform(seeds: int, windows: int) -> Figures:
