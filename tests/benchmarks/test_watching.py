@@ -11,10 +11,10 @@ def test_online_control_is_measured_on_p_values_and_on_windows(monkeypatch):
 
     figures = online.measure()
 
-    assert {name.split(".")[0] for name in figures} == {"online_fdr", "benjamini_hochberg", "e_detector", "cusum"}
+    assert {name.split(".")[1] for name in figures} == {"online_fdr", "benjamini_hochberg", "e_detector", "cusum"}
     assert all(math.isfinite(figure.value) for figure in figures.values())
     # Half a standard deviation in a thousand rows is no question of patience.
-    assert figures["online_fdr.delay.shift_0.5"].value == 1
+    assert figures["online.online_fdr.delay.shift_0.5"].value == 1
 
 
 def test_the_month_counts_false_alerts_and_delays(monkeypatch):
