@@ -9,7 +9,7 @@ import numpy as np
 
 from otel_ml.sketch.bins import BinLayout
 from otel_ml.sketch.distribution import CategoricalDistribution, Distribution, NumericDistribution
-from otel_ml.sketch.exponential import Buckets, ExponentialHistogram
+from otel_ml.sketch.exponential import MAX_BUCKETS, Buckets, ExponentialHistogram
 from otel_ml.sketch.quantiles import QuantileSketch
 from otel_ml.sketch.sketch import FloatArray
 from otel_ml.sketch.summary import (
@@ -25,6 +25,8 @@ from otel_ml.sketch.summary import (
 NumericPair = tuple[NumericDistribution, NumericDistribution]
 COARSE_BUCKET = 0.1
 """Share of the reference in one bucket of a histogram, beyond a single frequent value, from which it hides drift."""
+_SPAN = 16 * MAX_BUCKETS
+"""Buckets that two histograms may span together to be compared bucket by bucket."""
 DAY_S = 23 * 3600.0
 """Seconds that points in time must span for their hours to tell anything: those of one morning are all of the morning,
 whichever the training data were of."""
@@ -183,13 +185,19 @@ def aligned(
     left.downscale(right.scale)
     right.downscale(left.scale)
     for mine, theirs in ((left, right), (right, left)):
-        mine.positive = mine.positive.plus(_emptied(theirs.positive))
-        mine.negative = mine.negative.plus(_emptied(theirs.negative))
+        mine.positive = _beside(mine.positive, theirs.positive)
+        mine.negative = _beside(mine.negative, theirs.negative)
     return left, right
 
 
-def _emptied(buckets: Buckets) -> Buckets:
-    return Buckets(buckets.offset, np.zeros_like(buckets.counts))
+def _beside(mine: Buckets, theirs: Buckets) -> Buckets:
+    """The same with empty buckets where the other side has some.
+
+    Not where these lie far away: between two constants may be a billion buckets. Each side is known there anyway.
+    """
+    if max(mine.end, theirs.end) - min(mine.offset, theirs.offset) > _SPAN:
+        return mine
+    return mine.plus(Buckets(theirs.offset, np.zeros_like(theirs.counts)))
 
 
 def is_coarse(buckets: NumericDistribution, known_finer: Callable[[], NumericDistribution | None]) -> bool:
