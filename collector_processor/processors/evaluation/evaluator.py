@@ -19,7 +19,7 @@ from collector_processor.processors.evaluation.findings import (
 )
 from collector_processor.processors.evaluation.measurement import (
     Measurement,
-    add_vector_results,
+    add_content_results,
     measure,
     measure_pairs,
 )
@@ -33,7 +33,6 @@ from otel_ml.drift.binned import BinnedReferences
 from otel_ml.drift.detector import DriftDetector
 from otel_ml.drift.explanation import moved_cells
 from otel_ml.drift.labels import LabelShift, estimate_label_shift
-from otel_ml.drift.multivariate import BUILTIN_MULTIVARIATE
 from otel_ml.drift.quality import DataQuality, QualityRatio, data_quality
 from otel_ml.sketch.feature import FeatureKey, FeatureRole
 from otel_ml.sketch.summary import FeatureSummary
@@ -66,7 +65,6 @@ class Evaluator:
     ) -> None:
         self._references = references
         self._detectors = detectors
-        self._vector_detectors = [detector() for detector in BUILTIN_MULTIVARIATE.values()]
         self._bins: dict[str, BinnedReferences] = {}
         self._decide_by = decide_by
         self._thresholds: dict[str, float] = quality.model_dump()
@@ -169,7 +167,7 @@ class Evaluator:
         if bins is None:
             bins = self._bins[baseline.id] = BinnedReferences(baseline.features, baseline.layouts)
         measured = measure(window, summaries, baseline, bins, list(detectors.values()), self._min_rows)
-        add_vector_results(measured, summaries, baseline, self._vector_detectors)
+        add_content_results(measured, summaries, baseline.features)
         return measured
 
     def _labels(self, key: FeatureKey, measurement: Measurement | None, baseline: Baseline | None) -> LabelShift | None:

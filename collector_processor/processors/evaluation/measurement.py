@@ -13,10 +13,9 @@ from otel_ml.baseline import Baseline
 from otel_ml.drift.binned import BinnedReferences
 from otel_ml.drift.columns import Columns, Pair
 from otel_ml.drift.comparison import distributions
+from otel_ml.drift.contents import compare_contents
 from otel_ml.drift.detector import DriftDetector, DriftResult
-from otel_ml.drift.multivariate import MultivariateDetector, compare_vectors
 from otel_ml.sketch.distribution import NumericDistribution
-from otel_ml.sketch.embedding import EmbeddingSummary
 from otel_ml.sketch.feature import FeatureKey
 from otel_ml.sketch.summary import FeatureSummary
 
@@ -66,20 +65,16 @@ def measure(
     )
 
 
-def add_vector_results(
+def add_content_results(
     measured: Mapping[FeatureKey, Measurement],
     summaries: Iterable[FeatureSummary],
-    baseline: Baseline,
-    detectors: Sequence[MultivariateDetector],
+    references: Mapping[FeatureKey, FeatureSummary],
 ) -> None:
-    """Add what there is to say about vectors beyond their lengths."""
+    """Add what there is to say about columns beyond the distribution that stands for them."""
     for summary in summaries:
-        reference, found = baseline.features.get(summary.key), measured.get(summary.key)
-        if reference is None or found is None:
-            continue
-        was, now = reference.content, summary.content
-        if isinstance(was, EmbeddingSummary) and isinstance(now, EmbeddingSummary):
-            found.results.extend(compare_vectors(was, now, detectors))
+        reference, found = references.get(summary.key), measured.get(summary.key)
+        if reference is not None and found is not None:
+            found.results.extend(compare_contents(reference, summary))
 
 
 def measure_pairs(
