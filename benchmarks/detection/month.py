@@ -10,7 +10,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 
@@ -47,27 +51,15 @@ def measure() -> Figures:
     false_alerts: Counter[str] = Counter()
     clean_months = 0
     fired: dict[str, list[list[int]]] = {name: [] for name in INJECTED}
-    lengths = {}
-    for seed in range(seeds):
-        traffic = Traffic.of(seed)
-        baseline = traffic.baseline()
-        month = traffic.month(baseline, days)
-        alerts = _alerts(month)
-        false_alerts.update(transition.key.check for _, transition in alerts)
-        clean_months += not alerts
-        if seed % 2:
-            continue  # delays differ less from model to model than false alerts do
-        changes = _schedule(np.random.default_rng(10_000 + seed), days)
-        alerts = _alerts(month, list(changes.values()))
-        for name, change in changes.items():
-            lengths[name] = change.end - change.begin
-            fired[name].append(
-                [
-                    hour - change.begin + 1
-                    for hour, transition in alerts
-                    if transition.key.feature.name == change.column and change.begin <= hour < change.end
-                ]
-            )
+    lengths: dict[str, int] = {}
+    # Every seed is a world of its own, and each takes a minute.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
+        for outcome in processes.map(_observed, range(seeds), repeat(days)):
+            false_alerts.update(outcome.false_alerts)
+            clean_months += not outcome.false_alerts
+            lengths |= outcome.lengths
+            for name, hours in outcome.fired.items():
+                fired[name].append(hours)
     figures = {
         "month.false_alerts": Figure(false_alerts.total() / seeds, "a month", 1, 0),
         "month.without_false_alert": Figure(clean_months / seeds, "of the months", None, 1, better="higher"),
@@ -86,6 +78,41 @@ def measure() -> Figures:
             repeated = sum(map(len, of_change)) / found
             figures[f"month.alerts.{name}"] = Figure(repeated, "for each found", None, 1)
     return figures
+
+
+class _Outcome(NamedTuple):
+    """What one seed shows.
+
+    Attributes:
+        false_alerts: Checks that alerted in the clean month.
+        lengths: Windows that each change lasted.
+        fired: Windows from the begin of each change until each alert about it.
+    """
+
+    false_alerts: list[str]
+    lengths: dict[str, int]
+    fired: dict[str, list[int]]
+
+
+def _observed(seed: int, days: int) -> _Outcome:
+    traffic = Traffic.of(seed)
+    baseline = traffic.baseline()
+    month = traffic.month(baseline, days)
+    false_alerts = [transition.key.check for _, transition in _alerts(month)]
+    if seed % 2:
+        # Delays differ less from model to model than false alerts do.
+        return _Outcome(false_alerts, {}, {})
+    changes = _schedule(np.random.default_rng(10_000 + seed), days)
+    alerts = _alerts(month, list(changes.values()))
+    fired = {
+        name: [
+            hour - change.begin + 1
+            for hour, transition in alerts
+            if transition.key.feature.name == change.column and change.begin <= hour < change.end
+        ]
+        for name, change in changes.items()
+    }
+    return _Outcome(false_alerts, {name: change.end - change.begin for name, change in changes.items()}, fired)
 
 
 def watcher(baseline: Baseline, window: str) -> Callable[[Window], Sequence[Transition]]:
