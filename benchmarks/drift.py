@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import numpy as np
 
 from benchmarks import drift_peers
@@ -11,22 +14,25 @@ from benchmarks.workload import ROWS_A_MINUTE, baseline_of_matrix, snapshot
 from collector_processor.processors.drift import DriftSettings
 from otel_ml import Baseline
 from otel_ml.drift.binned import BinnedReferences
+from otel_ml.drift.choice import Evidence, choose
 from otel_ml.drift.columns import Columns
-from otel_ml.drift.comparison import distributions
 from otel_ml.drift.false_discovery import benjamini_hochberg
 from otel_ml.drift.registry import BUILTIN_DETECTORS
+from otel_ml.drift.sketched import SketchedReferences
 from otel_ml.sketch import codec
 from otel_ml.sketch.binned_columns import BinnedColumns
-from otel_ml.sketch.feature import FeatureKey, FeatureRole
+from otel_ml.sketch.feature import FeatureKey, FeatureKind, FeatureRole
+from otel_ml.sketch.sketched_columns import SketchedColumns
 from otel_ml.sketch.snapshot import Snapshot
-from otel_ml.sketch.summary import FeatureSummary
+
+BlockT = TypeVar("BlockT", BinnedColumns, SketchedColumns)
 
 REPLICAS = 8
 COLUMNS = 100
 MANY = 10_000
 DETECTORS = [BUILTIN_DETECTORS[name]() for name in DriftSettings().detectors]
 """Those that run unless a configuration names others."""
-DECIDES = DriftSettings().decide_by.numeric
+DECIDES = choose(Evidence(FeatureKind.NUMERIC, ROWS_A_MINUTE, ROWS_A_MINUTE), DriftSettings().detectors).method
 
 
 def measure() -> Figures:
@@ -65,46 +71,35 @@ def _linearity() -> Figures:
 def _bins_s(baseline: Baseline, payloads: list[bytes]) -> float:
     """Seconds to merge the replicas' matrices, compare all columns, and correct for their number."""
     references = BinnedReferences(baseline.features, baseline.layouts)
-    decoded: list[Snapshot] = []
-
-    def decode() -> None:
-        decoded[:] = [codec.decode(payload) for payload in payloads]
-
-    def merge_and_compare() -> None:
-        window: list[BinnedColumns] = []
-        for replica in decoded:
-            for place, block in enumerate(replica.binned):
-                if place < len(window):
-                    window[place].merge(block)
-                else:
-                    window.append(block)
-        for block in window:
-            _compare(references.columns(block)[1])
-
-    decode()
-    assert not any(replica.unbinned for replica in decoded)
-    return best_s(merge_and_compare, rounds=50, prepare=decode)
+    return _merged_s(payloads, lambda replica: replica.binned, references.columns)
 
 
 def _sketches_s(baseline: Baseline, payloads: list[bytes]) -> float:
     """Seconds for the same from servers that know no baseline: histograms and quantile sketches."""
-    decoded: list[Snapshot] = []
+    references = SketchedReferences(baseline.features, baseline.layouts)
+    return _merged_s(payloads, lambda replica: replica.sketched, references.columns)
+
+
+def _merged_s(
+    payloads: list[bytes],
+    blocks_of: Callable[[Snapshot], Sequence[BlockT]],
+    columns_of: Callable[[BlockT], tuple[list[FeatureKey], Columns]],
+) -> float:
+    """Seconds to merge the only block of each payload, and to compare all of its columns."""
+    blocks: list[BlockT] = []
 
     def decode() -> None:
-        decoded[:] = [codec.decode(payload) for payload in payloads]
+        blocks[:] = [block for payload in payloads for block in blocks_of(codec.decode(payload))]
 
     def merge_and_compare() -> None:
-        window: dict[FeatureKey, FeatureSummary] = {}
-        for replica in decoded:
-            for summary in replica.features:
-                if summary.key in window:
-                    window[summary.key].merge(summary)
-                else:
-                    window[summary.key] = summary
-        pairs = [distributions(baseline.features[key], found, baseline.layout(key)) for key, found in window.items()]
-        _compare(Columns([pair for pair in pairs if pair is not None]))
+        window = blocks[0]
+        for block in blocks[1:]:
+            window.merge(block)
+        keys, columns = columns_of(window)
+        assert len(keys) == COLUMNS
+        _compare(columns)
 
-    return best_s(merge_and_compare, prepare=decode)
+    return best_s(merge_and_compare, rounds=30, prepare=decode)
 
 
 def _repeated(block: BinnedColumns, columns: int) -> BinnedColumns:

@@ -15,7 +15,7 @@ from otel_ml.errors import IncompatibleSketchError
 from otel_ml.sketch.bins import AnchoredBins
 from otel_ml.sketch.exemplar import Exemplar, merged_exemplars
 from otel_ml.sketch.feature import Counters, FeatureKey
-from otel_ml.sketch.moments import Moments
+from otel_ml.sketch.moment_columns import MomentColumns
 from otel_ml.sketch.numeric_summary import NumericSummary
 from otel_ml.sketch.sketch import CountArray, FloatArray
 from otel_ml.sketch.summary import FeatureSummary
@@ -52,6 +52,11 @@ class BinnedColumns:
         """What has to be the same for two to be merged."""
         return self.keys, self.edges_hashes, self.counts.shape[1]
 
+    @property
+    def moments(self) -> MomentColumns:
+        """Of the values that were counted."""
+        return MomentColumns(self.counts.sum(axis=1), self.mean, self.m2, self.minimum, self.maximum)
+
     def merge(self, other: BinnedColumns, /) -> None:
         """Add what `other` has seen of the same columns. No matrix is changed in place.
 
@@ -60,8 +65,7 @@ class BinnedColumns:
         """
         if self.identity != other.identity:
             raise IncompatibleSketchError(f"cannot merge {len(other.keys)} columns into {len(self.keys)} other ones")
-        mine, theirs = self.counts.sum(axis=1), other.counts.sum(axis=1)
-        self._merge_moments(other, mine, theirs)
+        _, self.mean, self.m2, self.minimum, self.maximum = self.moments.plus(other.moments)
         self.counts = self.counts + other.counts
         self.counters = self.counters + other.counters
         for position, exemplars in other.exemplars.items():
@@ -69,38 +73,24 @@ class BinnedColumns:
 
     def summaries(self) -> list[FeatureSummary]:
         """The same, column by column."""
-        counts = self.counts.sum(axis=1).tolist()
-        moments = zip(
-            counts, self.mean.tolist(), self.m2.tolist(), self.minimum.tolist(), self.maximum.tolist(), strict=True
-        )
         return [
             FeatureSummary(
                 key,
-                NumericSummary(Moments(*of_column), {edges_hash: AnchoredBins(edges_hash, row)}),
+                NumericSummary(moments, {edges_hash: AnchoredBins(edges_hash, row)}),
                 Counters(*counters),
                 list(self.exemplars.get(position, ())),
             )
-            for position, (key, edges_hash, row, counters, of_column) in enumerate(
-                zip(self.keys, self.edges_hashes, self.counts, self.counters.tolist(), moments, strict=True)
+            for position, (key, edges_hash, row, counters, moments) in enumerate(
+                zip(
+                    self.keys,
+                    self.edges_hashes,
+                    self.counts,
+                    self.counters.tolist(),
+                    self.moments.columns(),
+                    strict=True,
+                )
             )
         ]
-
-    def _merge_moments(self, other: BinnedColumns, mine: CountArray, theirs: CountArray) -> None:
-        """As `Moments.merge`, and to the same bits."""
-        total = mine + theirs
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            delta = other.mean - self.mean
-            share = theirs / total
-            m2 = self.m2 + (other.m2 + delta * delta * (mine / total) * theirs)
-            mean = self.mean + delta * share
-            if not np.isfinite(delta).all():
-                mean = np.where(np.isfinite(delta), mean, self.mean * (mine / total) + other.mean * share)
-        minimum, maximum = np.minimum(self.minimum, other.minimum), np.maximum(self.maximum, other.maximum)
-        mean = np.minimum(np.maximum(mean, minimum), maximum)
-        if not (mine.all() and theirs.all()):
-            mean = np.where(theirs == 0, self.mean, np.where(mine == 0, other.mean, mean))
-            m2 = np.where(theirs == 0, self.m2, np.where(mine == 0, other.m2, m2))
-        self.mean, self.m2, self.minimum, self.maximum = mean, m2, minimum, maximum
 
 
 def packed(features: Iterable[FeatureSummary]) -> tuple[list[BinnedColumns], list[FeatureSummary]]:
@@ -125,20 +115,12 @@ def packed(features: Iterable[FeatureSummary]) -> tuple[list[BinnedColumns], lis
 
 def _stacked(columns: Sequence[tuple[FeatureSummary, NumericSummary, AnchoredBins]]) -> BinnedColumns:
     counters = [feature.counters for feature, _, _ in columns]
-    moments = np.array(
-        [
-            (content.moments.mean, content.moments.m2, content.moments.minimum, content.moments.maximum)
-            for _, content, _ in columns
-        ]
-    )
+    moments = MomentColumns.of(content.moments for _, content, _ in columns)
     return BinnedColumns(
         tuple([feature.key for feature, _, _ in columns]),
         tuple([bins.edges_hash for _, _, bins in columns]),
         np.array([bins.counts for _, _, bins in columns]),
         np.array([(c.rows, c.missing, c.mismatched, c.positive_infinite, c.negative_infinite) for c in counters]),
-        moments[:, 0],
-        moments[:, 1],
-        moments[:, 2],
-        moments[:, 3],
+        *moments[1:],
         {position: feature.exemplars for position, (feature, _, _) in enumerate(columns) if feature.exemplars},
     )

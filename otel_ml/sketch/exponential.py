@@ -206,14 +206,24 @@ def bucket_bounds(scale: int, first: int, last: int) -> FloatArray:
 
     0 below the smallest normal double, for subnormals belong to the bucket above it; infinite beyond the largest.
     """
-    indexes = np.arange(first, last + 1, dtype=np.int64)
-    if scale > 0:
-        mantissas, exponents = np.exp2((indexes & ((1 << scale) - 1)) / (1 << scale)), indexes >> scale
-    else:
-        mantissas, exponents = np.ones(1), indexes << -scale
-    exponents = np.minimum(np.maximum(exponents, -1100), 1100).astype(np.intc)
+    return bounds_at(max(scale, 0), max(-scale, 0), np.arange(first, last + 1, dtype=np.int64))
+
+
+def bounds_at(finer: int | CountArray, coarser: int | CountArray, indexes: CountArray) -> FloatArray:
+    """The bounds of these indexes, as `bucket_bounds` has them.
+
+    Args:
+        finer: Their scale, 0 where it is negative; of a shape that broadcasts to that of the indexes.
+        coarser: Their scale without its sign, 0 where it is positive.
+    """
+    # In place: most of the time would go into memory for what is in between.
+    bounds: FloatArray = (indexes & ((1 << finer) - 1)) / (1 << finer)
+    np.exp2(bounds, out=bounds)
+    exponents = indexes >> finer
+    exponents <<= coarser
+    np.clip(exponents, -1100, 1100, out=exponents)
     with np.errstate(over="ignore", under="ignore"):
-        bounds: FloatArray = np.ldexp(mantissas, exponents)
+        np.ldexp(bounds, exponents.astype(np.intc), out=bounds)
     bounds[bounds < _MIN_NORMAL] = 0.0
     return bounds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from datasketches import kll_doubles_sketch
 from otel_ml.sketch import kll_image
 from otel_ml.sketch.distribution import NumericDistribution
 from otel_ml.sketch.kll_image import KllContents, KllKind
+from otel_ml.sketch.moments import Moments
 from otel_ml.sketch.sketch import CountArray, FloatArray
 
 DEFAULT_K: Final = 200
@@ -148,6 +150,14 @@ class QuantileSketch:
         self._noise += noise
         self._min_k = min(self._min_k, other._min_k)
 
+    def copy(self) -> QuantileSketch:
+        """A sketch that has seen the same, independent of this one."""
+        twin = copy.copy(self)
+        # Contents are never changed in place.
+        twin._merged = self._merged.copy()  # noqa: SLF001 - of the same class
+        twin._native = copy.copy(self._native)  # noqa: SLF001 - likewise
+        return twin
+
     @property
     def image_kind(self) -> KllKind:
         """Whether `image` holds doubles or floats: floats, at half the size, unless the distribution would suffer."""
@@ -157,8 +167,12 @@ class QuantileSketch:
         """A DataSketches KLL image of size k, of the kind `image_kind` says."""
         return self._written()[1]
 
-    def distribution(self) -> NumericDistribution:
-        """What detectors see."""
+    def distribution(self, moments: Moments | None = None) -> NumericDistribution:
+        """What detectors see.
+
+        Args:
+            moments: Of the same values, or of more of them, which tell nothing of these.
+        """
         items, weights = _sorted(self._parts())
         is_last = np.append(items[1:] != items[:-1], values=True) if items.size else np.empty(0, bool)
         return NumericDistribution(
@@ -169,6 +183,7 @@ class QuantileSketch:
             maximum=self.maximum,
             is_step=True,
             rank_error=self.rank_error,
+            moments=moments if moments is not None and moments.count == self.count else None,
         )
 
     def quantiles(self, ranks: Sequence[float] | FloatArray) -> FloatArray:

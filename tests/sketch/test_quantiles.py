@@ -85,6 +85,21 @@ def test_merging_counts_as_having_seen_it_all(left, right):
         assert (merged.minimum, merged.maximum) == (min(left + right), max(left + right))
 
 
+@given(values=st.lists(st.floats(-1e6, 1e6), max_size=400), later=st.lists(st.floats(-1e6, 1e6), min_size=1))
+def test_a_copy_knows_the_same_and_grows_alone(values, later):
+    """Fed here, sent by another process, or both."""
+    for sketch in (sketch_of(values), sent(sketch_of(values))):
+        before = sketch.count, sketch.rank_error, sketch.image()
+
+        twin = sketch.copy()
+        twin.update(np.array(later))
+        twin.merge(sketch_of(later))
+
+        assert (sketch.count, sketch.rank_error, sketch.image()) == before
+        assert twin.count == len(values) + 2 * len(later)
+        assert sketch.copy().image() == before[2]
+
+
 def test_many_replicas_merge_into_bounded_memory():
     """64 replicas: at most 8,192 items, and a smaller error than each replica's own."""
     replicas = [random_values(3_000, seed) + seed % 3 for seed in range(64)]

@@ -6,15 +6,18 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from collector_processor.processors.windows import Window
 from otel_ml.errors import CorruptSnapshotError, IncompatibleSketchError
 from otel_ml.sketch import codec
 from otel_ml.sketch.binned_columns import BinnedColumns
 from otel_ml.sketch.feature import FeatureKey, FeatureKind, FeatureRole, ModelKey
+from otel_ml.sketch.sketched_columns import SketchedColumns
 from otel_ml.sketch.snapshot import Snapshot
 from otel_ml.sketch.summary import FeatureSummary
+
+BlockT = TypeVar("BlockT", BinnedColumns, SketchedColumns)
 
 # A merged window is encoded as a snapshot to ourselves, which has to have a producer.
 _PRODUCER: Final = bytes(16)
@@ -150,7 +153,8 @@ class Merged:
 def merge(windows: Iterable[KeptWindow]) -> Merged:
     """Windows together, oldest first."""
     merged = Merged()
-    blocks: list[BinnedColumns] = []
+    binned: list[BinnedColumns] = []
+    sketched: list[SketchedColumns] = []
     for window in windows:
         try:
             snapshots = window.snapshots()
@@ -162,18 +166,24 @@ def merge(windows: Iterable[KeptWindow]) -> Merged:
         merged.covered += window.covered
         merged.drifted |= window.drifted
         for snapshot in snapshots:
-            for block in snapshot.binned:
-                same = next((known for known in blocks if known.identity == block.identity), None)
-                if same is None:
-                    blocks.append(block)
-                else:
-                    same.merge(block)
+            _add_blocks(binned, snapshot.binned)
+            _add_blocks(sketched, snapshot.sketched)
             for part in snapshot.features if snapshot.unbinned is None else snapshot.unbinned:
                 merged.add(part)
+    blocks: list[BinnedColumns | SketchedColumns] = [*binned, *sketched]
     for block in blocks:
         for part in block.summaries():
             merged.add(part)
     return merged
+
+
+def _add_blocks(present: list[BlockT], blocks: Iterable[BlockT]) -> None:
+    for block in blocks:
+        same = next((known for known in present if known.identity == block.identity), None)
+        if same is None:
+            present.append(block)
+        else:
+            same.merge(block)
 
 
 def _encode_parts(parts: Mapping[tuple[FeatureKey, FeatureKind], FeatureSummary]) -> bytes:

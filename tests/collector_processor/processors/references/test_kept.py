@@ -61,6 +61,7 @@ def test_what_servers_sent_is_kept_as_it_was_merged():
     merged = merge([KeptWindow.of(window)])
 
     assert window.binned
+    assert window.sketched
     assert merged.rows == 600
     assert merged.parts.keys() == window.parts.keys()
     for place, part in merged.parts.items():

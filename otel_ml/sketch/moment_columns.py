@@ -1,0 +1,56 @@
+"""Moments of many columns at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from otel_ml.sketch.moments import Moments
+from otel_ml.sketch.sketch import CountArray, FloatArray
+
+
+class MomentColumns(NamedTuple):
+    """As `Moments`, all of shape (columns,); `totals` are the counts of values."""
+
+    totals: CountArray
+    mean: FloatArray
+    m2: FloatArray
+    minimum: FloatArray
+    maximum: FloatArray
+
+    @classmethod
+    def of(cls, columns: Iterable[Moments], /) -> MomentColumns:
+        """The same, column by column."""
+        moments = list(columns)
+        floats = np.array([(one.mean, one.m2, one.minimum, one.maximum) for one in moments]).reshape(-1, 4)
+        return cls(np.array([one.count for one in moments], dtype=np.int64), *np.ascontiguousarray(floats.T))
+
+    def plus(self, other: MomentColumns) -> MomentColumns:
+        """Both together: as `Moments.merge` has it, and to the same bits."""
+        total = self.totals + other.totals
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            delta = other.mean - self.mean
+            share = other.totals / total
+            m2 = self.m2 + (other.m2 + delta * delta * (self.totals / total) * other.totals)
+            mean = self.mean + delta * share
+            if not np.isfinite(delta).all():
+                mean = np.where(np.isfinite(delta), mean, self.mean * (self.totals / total) + other.mean * share)
+        minimum, maximum = np.minimum(self.minimum, other.minimum), np.maximum(self.maximum, other.maximum)
+        mean = np.minimum(np.maximum(mean, minimum), maximum)
+        if not (self.totals.all() and other.totals.all()):
+            mean = np.where(other.totals == 0, self.mean, np.where(self.totals == 0, other.mean, mean))
+            m2 = np.where(other.totals == 0, self.m2, np.where(self.totals == 0, other.m2, m2))
+        return MomentColumns(total, mean, m2, minimum, maximum)
+
+    def rows(self, chosen: npt.NDArray[np.intp]) -> MomentColumns:
+        """Some of the columns."""
+        return MomentColumns(
+            self.totals[chosen], self.mean[chosen], self.m2[chosen], self.minimum[chosen], self.maximum[chosen]
+        )
+
+    def columns(self) -> list[Moments]:
+        """The moments of each column."""
+        return [Moments(*of_one) for of_one in zip(*(values.tolist() for values in self), strict=True)]
