@@ -3,67 +3,56 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy import stats
 
+from benchmarks.detection import number_power
+from benchmarks.detection.number_power import DETECTORS, LEVEL, repeated
 from benchmarks.detection.populations import (
     BLOCK,
     CLEAN,
+    FAR,
     POPULATIONS,
-    Floats,
     Pair,
     Population,
+    exact,
     large_sides,
     rows_of,
     sampled,
+    sent_pair,
     small_pair,
 )
 from benchmarks.figure import Figure, Figures
-from otel_ml.drift import create
 from otel_ml.drift.columns import Columns
-from otel_ml.sketch.bins import AnchoredBins, layout_from_quantiles
-from otel_ml.sketch.distribution import NumericDistribution
-from otel_ml.sketch.moments import Moments
 
-NAMES = ("ks", "cramer_von_mises", "anderson_darling", "energy", "wasserstein", "welch", "anova", "levene", "psi")
-DETECTORS = {name: create(name) for name in NAMES}
 SIZES = (50, 100, 1_000, 10_000, 100_000, 1_000_000)
 REPLICAS = (1, 32)
-LEVEL = 0.05
 HIGHEST = 0.07
 COLUMNS = 600
 # Of windows that go into KLL sketches, by their rows; each is compared with five references.
-SKETCHES = {1_000: 300, 10_000: 200, 100_000: 80, 1_000_000: 25}
+SKETCHES = {1_000: 300, 10_000: 200, 100_000: 80, 1_000_000: 50}
 REFERENCES = 5
 ERROR_SIZES = {1_000: 10, 10_000: 4, 1_000_000: 1}
 HIGHEST_ERROR = 0.02
-POWER_SIZES = (100, 1_000, 10_000)
-POWER_COLUMNS = 300
+# Of windows as they are sent without a baseline at the edge, of each kind of data.
+SENT = {1_000: 200, 10_000: 100}
 
 
 def measure() -> Figures:
     """Errors, false alarms and power."""
     rounds = int(os.environ.get("OTEL_ML_BENCHMARK_ROUNDS", "1"))
-    return {**_errors(rounds), **_false_positives(rounds), **_false_positives_of_sketches(rounds), **_power(rounds)}
-
-
-def _repeated(most: int, rounds: int) -> int:
-    return most * rounds or 2
+    return {
+        **_errors(rounds),
+        **_false_positives(rounds),
+        **_false_positives_of_sketches(rounds),
+        **_false_positives_of_sent(rounds),
+        **number_power.measure(rounds),
+    }
 
 
 # Errors -------------------------------------------------------------------------------------------------------------
-
-
-def _exact(rows: Floats) -> NumericDistribution:
-    points, counts = np.unique(rows, return_counts=True)
-    moments = Moments.of(rows)
-    return NumericDistribution(
-        points, counts.cumsum(), rows.size, moments.minimum, moments.maximum, is_step=True, moments=moments
-    )
 
 
 # A fifth of a deviation, but of counts one, so that they stay counts, and of zeros nothing.
@@ -86,13 +75,13 @@ def _errors(rounds: int) -> Figures:
                 continue
             errors = defaultdict(list)
             chance = np.random.default_rng(rows)
-            for _ in range(_repeated(most, rounds)):
+            for _ in range(repeated(most, rounds)):
                 reference, current = population.draw(chance, rows), population.draw(chance, rows)
                 current = current + _MOVES[population.name]
                 pairs = {
-                    "raw": (_exact(reference), _exact(current)),
+                    "raw": (exact(reference), exact(current)),
                     "bins": small_pair("bins", reference, current, 4),
-                    "sketches": (_exact(reference), sampled(current, 4))
+                    "sketches": (exact(reference), sampled(current, 4))
                     if population.name == "offset_with_outliers"
                     else small_pair("histogram", reference, current, 4),
                 }
@@ -136,7 +125,7 @@ def _false_positives(rounds: int) -> Figures:
 def _clean_pairs(
     population: Population, kind: str, chance: np.random.Generator, rows: int, times: int, replicas: int, rounds: int
 ) -> list[Pair]:
-    columns = _repeated(COLUMNS, rounds)
+    columns = repeated(COLUMNS, rounds)
     if rows >= 10 * BLOCK:
         # Counts add up, by whichever replica: `replicas` shows that nothing else comes of it.
         references = large_sides(population, kind, chance, rows * times, columns)
@@ -167,7 +156,7 @@ def _false_positives_of_sketches(rounds: int) -> Figures:
             found: dict[str, list[float]] = defaultdict(list)
             for seed, population in enumerate(POPULATIONS[name] for name in CLEAN):
                 chance = np.random.default_rng([rows, replicas, seed])
-                for beside, pairs in _sketched(population, chance, rows, _repeated(windows, rounds), replicas):
+                for beside, pairs in _sketched(population, chance, rows, repeated(windows, rounds), replicas):
                     for name, rate in _rates(pairs).items():
                         found[f"{name}.{beside}"].append(rate)
             for name, rates in found.items():
@@ -190,82 +179,35 @@ def _sketched(
     )
 
 
-# Power --------------------------------------------------------------------------------------------------------------
+def _false_positives_of_sent(rounds: int) -> Figures:
+    """The rate of windows as they are sent where no baseline is known: a histogram decides, or KLL where it is coarse.
 
-# By how much more than the mean has to move for the t-test a test asks for, for normal values; of Levene's, the
-# logarithm of the spread.
-_STRETCH = {
-    "ks": 1.25,
-    "cramer_von_mises": 1.06,
-    "anderson_darling": 1.02,
-    "energy": 1.02,
-    "wasserstein": 1.03,
-    "welch": 1.0,
-    "anova": 1.0,
-    "levene": 0.76,
-    "psi": 1.4,
-}
-
-
-def _raw_p_value(name: str, reference: Floats, current: Floats) -> float:
-    if name == "ks":
-        return float(stats.ks_2samp(reference, current, method="asymp").pvalue)
-    if name == "cramer_von_mises":
-        return float(stats.cramervonmises_2samp(reference, current, method="asymptotic").pvalue)
-    if name == "anderson_darling":
-        return float(stats.anderson_ksamp([reference, current]).pvalue)
-    if name == "welch":
-        return float(stats.ttest_ind(reference, current, equal_var=False).pvalue)
-    if name == "anova":
-        return float(stats.f_oneway(reference, current).pvalue)
-    if name == "levene":
-        return float(stats.levene(reference, current, center="median").pvalue)
-    # SciPy has no such test: ours, with every row known.
-    p_values = DETECTORS[name].measure(Columns([(_exact(reference), _exact(current))])).p_value
-    assert p_values is not None
-    return float(p_values[0])
-
-
-def _power(rounds: int) -> Figures:
-    """The share of the drift found on raw rows, at 5 %, that summaries find; where rows find half, and 80 %."""
+    `sketches_by_kll` are the windows of values far from zero with a few outliers, which only KLL can tell apart.
+    """
     figures = {}
-    for rows in POWER_SIZES:
-        if rounds == 0 and rows > 100:
+    for rows, windows in SENT.items():
+        if rounds == 0 and rows > 1_000:
             continue
-        columns = _repeated(POWER_COLUMNS if rows < 10_000 else POWER_COLUMNS // 4, rounds)
-        kinds: dict[str, Callable[[Floats, Floats], Pair]] = {
-            "bins": lambda reference, current: small_pair("bins", reference, current),
-            "histogram": lambda reference, current: small_pair("histogram", reference, current),
-            "kll": _against_sketch,
-        }
-        for aim, quantile in ((50, 0.0), (80, 0.8416)):
-            chance = np.random.default_rng([rows, aim])
-            for name in NAMES:
-                step = (1.96 + quantile) * np.sqrt(2 / rows) * _STRETCH[name]
-                draws = []
-                for _ in range(columns):
-                    reference, current = chance.normal(size=(2, rows))
-                    draws.append((reference, current * np.exp(step) if name == "levene" else current + step))
-                with warnings.catch_warnings():
-                    # Of p-values beyond the table that it interpolates in.
-                    warnings.simplefilter("ignore")
-                    on_rows = np.mean([_raw_p_value(name, *pair) < LEVEL for pair in draws])
-                figures[f"power.{name}.rows.n{rows}.power{aim}"] = Figure(
-                    float(on_rows), "of drift", None, None, better="higher"
+        for replicas in REPLICAS:
+            found: dict[str, list[float]] = defaultdict(list)
+            decided = []
+            for seed, population in enumerate(POPULATIONS[name] for name in (*CLEAN, FAR)):
+                chance = np.random.default_rng([rows, replicas, seed])
+                # Kinds that hardly vary from each other share a rate; where KLL decides is a rate of its own.
+                count = repeated(windows * (len(CLEAN) if population.name == FAR else 1), rounds)
+                pairs = [
+                    sent_pair(population.draw(chance, rows), population.draw(chance, rows), replicas)
+                    for _ in range(count)
+                ]
+                kind = "sketches_by_kll" if population.name == FAR else "sketches"
+                decided += [pair[1].is_step for pair in pairs] if kind != "sketches" else []
+                for name, rate in _rates(pairs).items():
+                    found[f"{name}.{kind}"].append(rate)
+            for name, rates in found.items():
+                figures[f"false_positives.{name}.n{rows}.replicas{replicas}"] = Figure(
+                    float(np.mean(rates)), "of tests", HIGHEST, LEVEL
                 )
-                for kind, summed_up in kinds.items():
-                    p_values = DETECTORS[name].measure(Columns([summed_up(*pair) for pair in draws])).p_value
-                    assert p_values is not None
-                    figures[f"power.{name}.{kind}.n{rows}.power{aim}"] = Figure(
-                        float(np.mean(p_values < LEVEL) / max(on_rows, 1 / columns)),
-                        "of rows'",
-                        0.95,
-                        1.0,
-                        better="higher",
-                    )
+            figures[f"decided_by_kll.{FAR}.n{rows}.replicas{replicas}"] = Figure(
+                float(np.mean(decided)), "of windows", None, None
+            )
     return figures
-
-
-def _against_sketch(reference: Floats, current: Floats) -> Pair:
-    layout = layout_from_quantiles(np.sort(reference))
-    return AnchoredBins.of(layout, reference).distribution(layout, Moments.of(reference)), sampled(current)

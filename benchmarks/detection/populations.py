@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from otel_ml.drift.comparison import aligned
+from otel_ml.drift.comparison import aligned, distributions
 from otel_ml.sketch.bins import AnchoredBins, BinLayout, layout_from_quantiles
 from otel_ml.sketch.distribution import NumericDistribution
 from otel_ml.sketch.exact import LIMIT, ExactCounts
 from otel_ml.sketch.exponential import ExponentialHistogram
+from otel_ml.sketch.feature import FeatureKey, FeatureRole
 from otel_ml.sketch.moments import Moments
 from otel_ml.sketch.quantiles import QuantileSketch
+from otel_ml.sketch.summary import FeatureSummary, NumericSummary
 
 Floats = npt.NDArray[np.float64]
 Pair = tuple[NumericDistribution, NumericDistribution]
 BLOCK = 1_000
 BLOCKS = 600
+_KEY = FeatureKey(FeatureRole.FEATURE, "x")
 
 
 @dataclass
@@ -80,6 +84,13 @@ def _offset_with_outliers(chance: np.random.Generator, rows: int) -> Floats:
     return np.where(chance.random(rows) < 0.001, 0.01, chance.normal(1_000.0, 5.0, size=rows))
 
 
+def far_from(rows: Floats) -> Floats:
+    """Rows of the standard normal, moved far from zero but for one: buckets are spent on the magnitudes between."""
+    far = 1_000.0 + 5.0 * rows
+    far[0] = 0.01
+    return far
+
+
 POPULATIONS = {
     population.name: population
     for population in (
@@ -92,6 +103,7 @@ POPULATIONS = {
     )
 }
 CLEAN = ("normal", "lognormal", "discrete", "zero_inflated")
+FAR = "offset_with_outliers"
 
 
 def small_pair(kind: str, reference: Floats, current: Floats, replicas: int = 1) -> Pair:
@@ -110,8 +122,8 @@ def small_pair(kind: str, reference: Floats, current: Floats, replicas: int = 1)
     return sides[0].distribution(), sides[1].distribution()
 
 
-def _merged(kind: str, parts: list[Floats], layout: BinLayout | None):
-    def summary(rows: Floats):
+def _merged(kind: str, parts: list[Floats], layout: BinLayout | None) -> Any:
+    def summary(rows: Floats) -> Any:
         if kind == "bins":
             assert layout is not None
             return AnchoredBins.of(layout, rows)
@@ -166,6 +178,41 @@ def sampled(rows: Floats, replicas: int = 1) -> NumericDistribution:
         sketch.update(part)
         whole.merge(sketch)
     return replace(whole.distribution(), moments=Moments.of(rows))
+
+
+def exact(rows: Floats) -> NumericDistribution:
+    """Rows as they are."""
+    points, counts = np.unique(rows, return_counts=True)
+    moments = Moments.of(rows)
+    return NumericDistribution(
+        points, counts.cumsum(), rows.size, moments.minimum, moments.maximum, is_step=True, moments=moments
+    )
+
+
+def sent_pair(reference: Floats, current: Floats, replicas: int = 1) -> Pair:
+    """A baseline beside what servers that do not know it send of their rows, as the product compares the two."""
+    layout = layout_from_quantiles(np.sort(reference))
+    quantiles = QuantileSketch()
+    quantiles.update(reference)
+    counts = AnchoredBins(layout.hash, AnchoredBins.of(layout, reference).counts)
+    whole = NumericSummary(
+        Moments.of(reference),
+        {layout.hash: counts},
+        ExactCounts.of(reference) if len(np.unique(reference)) <= LIMIT else None,
+        ExponentialHistogram.of(reference),
+        quantiles,
+    )
+    window = NumericSummary()
+    for part in np.array_split(current, replicas):
+        one = NumericSummary()
+        one.update(part)
+        window.merge(one)
+    pair = distributions(FeatureSummary(_KEY, whole), FeatureSummary(_KEY, window), layout)
+    assert pair is not None
+    expected, found = pair
+    assert isinstance(expected, NumericDistribution)
+    assert isinstance(found, NumericDistribution)
+    return expected, found
 
 
 def rows_of(population: Population, chance: np.random.Generator, rows: int) -> Floats:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from otel_ml.drift.category_cells import EXPECTED_PER_CELL, CategoricalPair, category_shares
 from otel_ml.drift.functions import Functions
-from otel_ml.drift.significance import homogeneity_p_values, joint_rank_error, sketch_noise
+from otel_ml.drift.rank_noise import RankNoise
+from otel_ml.drift.significance import homogeneity_p_values
 from otel_ml.sketch.sketch import FloatArray
 
 # Rounding must not decide over a cell that holds exactly what is needed.
@@ -49,7 +50,9 @@ class Cells(NamedTuple):
         return np.maximum(self.used - 1, 0) * self.variance
 
 
-def numeric_cells(functions: Functions, n: FloatArray, m: FloatArray, edges: npt.NDArray[np.intp]) -> Cells:
+def numeric_cells(
+    functions: Functions, noise: RankNoise, n: FloatArray, m: FloatArray, edges: npt.NDArray[np.intp]
+) -> Cells:
     """The cells that the points at `edges` cut, as `equal_mass_edges` found them.
 
     Neighbours with too few values are joined, so that a handful of values where the reference had none cannot make a
@@ -57,23 +60,22 @@ def numeric_cells(functions: Functions, n: FloatArray, m: FloatArray, edges: npt
     """
     masses = _between(np.array((functions.reference, functions.current)), edges)
     weight = (n / (n + m))[:, np.newaxis]
-    error = joint_rank_error(functions.error_reference, functions.error_current)
     # By the share in both samples together: cells must not depend on what chance put into the smaller one. One item of
     # a sketch stands for up to as many values as its error.
-    needed = np.maximum(EXPECTED_PER_CELL / np.minimum(n, m), error)
+    needed = np.maximum(EXPECTED_PER_CELL / np.minimum(n, m), noise.bound)
     is_start = _starts(weight * masses[0] + (1 - weight) * masses[1], needed)
     is_testable = is_start.sum(axis=1) > 1
     if not is_testable.all():
         # With too few values for two cells there is no test, but still a score.
         is_start[~is_testable] = True
     reference, current = _joined(masses, is_start)
-    return _tested(reference, current, n, m, sketch_noise(error), is_testable)
+    return _tested(reference, current, n, m, noise, is_testable)
 
 
 def category_cells(pairs: Sequence[CategoricalPair], n: FloatArray, m: FloatArray) -> Cells:
     """Categories are their own cells, those with too few values are pooled."""
     shares = category_shares(pairs, n, m)
-    return _tested(shares.reference, shares.current, n, m, np.zeros(len(pairs)), shares.is_testable)
+    return _tested(shares.reference, shares.current, n, m, None, shares.is_testable)
 
 
 def _tested(
@@ -81,7 +83,7 @@ def _tested(
     current: FloatArray,
     n: FloatArray,
     m: FloatArray,
-    noise: FloatArray,
+    noise: RankNoise | None,
     is_testable: npt.NDArray[np.bool_],
 ) -> Cells:
     weight = (n / (n + m))[:, np.newaxis]
@@ -92,9 +94,10 @@ def _tested(
     rarity = (np.square(1 - pooled) / np.maximum(pooled, at_least) * is_used).sum(axis=1)
     used = is_used.sum(axis=1)
     variance = 1 / n + 1 / m
-    if noise.any():
+    if noise is not None and noise.any():
         inverse = np.divide(1.0, pooled, out=np.zeros_like(pooled), where=is_used)
-        variance = variance + noise * inverse.sum(axis=1) / np.maximum(1, used)
+        # A share is the difference of two ranks: what is common to them is gone.
+        variance = variance + 2 * noise.own * inverse.sum(axis=1) / np.maximum(1, used - 1)
     p_value = np.where(is_testable, homogeneity_p_values(reference, current, n, m, noise), 1.0)
     return Cells(reference, current, used, variance, p_value, is_testable, rarity)
 

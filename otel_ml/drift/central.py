@@ -8,8 +8,8 @@ import numpy.typing as npt
 from otel_ml.drift.columns import Columns
 from otel_ml.drift.detector import Scores
 from otel_ml.drift.functions import Functions
-from otel_ml.drift.quadratic import row_sums
-from otel_ml.drift.significance import joint_rank_error, kolmogorov_smirnov_p_values
+from otel_ml.drift.quadratic import pooled_shares, row_sums
+from otel_ml.drift.significance import kolmogorov_smirnov_p_values
 from otel_ml.sketch.sketch import FloatArray
 
 TAIL = 0.005
@@ -18,6 +18,8 @@ a few values are otherwise all that a distance sees."""
 
 NO_SPREAD = 1e-14
 """Of the largest value: the bin of a constant is as narrow as a double allows, and still no spread."""
+
+_SQUARES_VANISH = 1e-150
 
 
 def winsorised(functions: Functions, tail: float) -> FloatArray:
@@ -65,6 +67,15 @@ def standard_deviation(points: FloatArray, shares: FloatArray, is_step: npt.NDAr
     return np.where(deviation < NO_SPREAD, 0.0, deviation)
 
 
+def is_constant_in_its_bin(columns: Columns) -> npt.NDArray[np.bool_]:
+    """(columns,) whether the moments say that a reference has one value only: the bucket around it has a width."""
+    moments = columns.moments
+    # Squares of smaller ones vanish.
+    is_sure = np.abs(moments.reference_mean) > _SQUARES_VANISH
+    constant: npt.NDArray[np.bool_] = is_sure & (moments.reference_m2 == 0) & ~columns.functions.is_step
+    return constant
+
+
 def widths_at(points: FloatArray, is_step: npt.NDArray[np.bool_]) -> FloatArray:
     """The stretch of the axis that each point stands for in an integral of differences, (pairs, points)."""
     widths = np.zeros_like(points)
@@ -86,6 +97,7 @@ def scores_with_constants(
     functions = columns.functions
     difference = functions.reference - functions.current
     moved = np.abs(np.diff(difference, axis=1, prepend=0.0, append=0.0)).sum(axis=1) / 2
-    error = joint_rank_error(functions.error_reference, functions.error_current)
-    by_rank = kolmogorov_smirnov_p_values(np.abs(difference).max(axis=1), columns.n, columns.m, error)
+    n, m = columns.n, columns.m
+    shares = pooled_shares(functions, n, m)
+    by_rank = kolmogorov_smirnov_p_values(np.abs(difference).max(axis=1), n, m, columns.noise, shares)
     return Scores(np.where(is_constant, moved, score), np.where(is_constant, by_rank, p_value))

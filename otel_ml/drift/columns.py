@@ -12,8 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from otel_ml.drift.calibration import calibrated
 from otel_ml.drift.cells import Cells, category_cells, equal_mass_edges, numeric_cells
 from otel_ml.drift.functions import Functions, functions_of
+from otel_ml.drift.rank_noise import RankNoise, rank_noise
 from otel_ml.sketch.distribution import CategoricalDistribution, Distribution, NumericDistribution
 from otel_ml.sketch.sketch import FloatArray
 
@@ -53,6 +55,7 @@ class Columns:
         self._make_pairs: Callable[[], Sequence[Pair]] = lambda: pairs
         self._cells: dict[int, Cells] = {}
         self._of_references: dict[Hashable, Any] = {}
+        self._noise_left: FloatArray | float = 1.0
 
     @classmethod
     def of_matrices(
@@ -96,7 +99,16 @@ class Columns:
     @cached_property
     def functions(self) -> Functions:
         """Both distribution functions of each column; of numbers only."""
-        return functions_of(self.pairs)  # type: ignore[arg-type]  # numeric, as checked
+        functions = functions_of(self.pairs)  # type: ignore[arg-type]  # numeric, as checked
+        if functions.error_reference.any() or functions.error_current.any():
+            functions, self._noise_left = calibrated(functions, self.pairs)  # type: ignore[arg-type]  # likewise
+        return functions
+
+    @cached_property
+    def noise(self) -> RankNoise:
+        """What sampling sketches add to the differences of both distribution functions; of numbers only."""
+        functions = self.functions
+        return rank_noise(functions, self._noise_left)
 
     def cells(self, bins: int = 10) -> Cells:
         """Both sides of each column counted in common cells, of numbers in at most `bins` and two for what is new."""
@@ -105,7 +117,7 @@ class Columns:
         if found is None:
             if self.is_numeric:
                 edges = self.of_references(("edges", bins), lambda: equal_mass_edges(self.functions.reference, bins))
-                found = numeric_cells(self.functions, self.n, self.m, edges)
+                found = numeric_cells(self.functions, self.noise, self.n, self.m, edges)
             else:
                 found = category_cells(self.pairs, self.n, self.m)  # type: ignore[arg-type]  # categorical, as checked
             self._cells[key] = found

@@ -150,7 +150,7 @@ def placed_bins(numbers: NumericSummary, layouts: Iterable[BinLayout]) -> list[N
 def sampled(now: NumericSummary) -> NumericDistribution:
     """What is known of the values that went into a histogram and a quantile sketch, at any point one may ask for."""
     if now.quantiles is not None and now.quantiles.count:
-        return now.quantiles.distribution()
+        return now.quantiles.distribution(now.moments)
     assert now.histogram is not None
     return now.histogram.distribution(now.moments)
 
@@ -169,7 +169,7 @@ def _finest(was: NumericSummary, layout: BinLayout | None) -> NumericDistributio
     if was.exact is not None and was.exact.count:
         return was.exact.distribution()
     if was.quantiles is not None and was.quantiles.count:
-        return was.quantiles.distribution()
+        return was.quantiles.distribution(was.moments)
     if layout is not None and layout.hash in was.bins:
         return was.bins[layout.hash].distribution(layout, was.moments)
     if was.histogram is not None and was.histogram.count:

@@ -52,7 +52,9 @@ def one_way(groups: Groups, noise: FloatArray | float = 0.0) -> FloatArray:
     within = groups.m2.sum(axis=1) / np.where(freedom > 0, freedom, np.nan)
     # As if the error were spread over the values.
     within = within + noise / (1 / groups.n).sum(axis=1)
-    statistic = np.divide(between, within, out=np.full_like(between, np.inf), where=within > 0)
+    # Next to no spread is as good as none.
+    with np.errstate(over="ignore"):
+        statistic = np.divide(between, within, out=np.full_like(between, np.inf), where=within > 0)
     p_value = np.where(between > 0, fdtrc(number - 1, np.maximum(freedom, 1), statistic), 1.0)
     floored: FloatArray = np.where(freedom > 0, np.maximum(p_value, rarest(groups.n)), np.nan)
     return np.where(np.isnan(within), np.nan, floored)
@@ -103,5 +105,6 @@ def separation(groups: Groups, *, bias_corrected: bool = True) -> FloatArray:
     if bias_corrected:
         chance = (groups.variance / groups.n).mean(axis=1)
         squared = np.maximum(0.0, squared - chance * (number - 1) / number)
-    effect: FloatArray = np.sqrt(np.divide(squared, spread, out=np.zeros_like(squared), where=spread > 0))
+    # Of the roots, whose ratio does not overflow.
+    effect: FloatArray = np.divide(np.sqrt(squared), np.sqrt(spread), out=np.zeros_like(squared), where=spread > 0)
     return np.where(np.isnan(spread), np.nan, np.where(is_constant, 0.5, effect))

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from otel_ml.drift.functions import Functions
-from otel_ml.drift.significance import sketch_variance
+from otel_ml.drift.rank_noise import RankNoise, own_presence, presence
 from otel_ml.sketch.sketch import FloatArray
 
 
@@ -109,28 +109,67 @@ def masses_at(shares: FloatArray) -> FloatArray:
 
 
 def null_variance(
-    n: FloatArray, m: FloatArray, rank_error: FloatArray, shares: FloatArray, weights: FloatArray
+    n: FloatArray, m: FloatArray, noise: RankNoise, shares: FloatArray, weights: FloatArray
 ) -> FloatArray:
-    """What a Brownian bridge is to be multiplied by, squared; (pairs,).
+    """What a Brownian bridge is to be multiplied by, squared, to have the mean square that there is; (pairs,).
 
-    1/n + 1/m, corrected as for drawing without replacement from both samples together: with it, the mean of the
-    Cramér-von Mises statistic is that of Anderson, "On the distribution of the two-sample Cramér-von Mises criterion"
-    (1962), for any n and m.
-
-    What sampling sketches add is as if it were a bridge too, with the same mean square over the weights. Their errors
-    are of the same size at all ranks, but for the outermost: where there is next to no mass there is next to no error.
+    1/n + 1/m, corrected as for drawing without replacement from both samples together, and what sampling sketches add.
 
     Args:
         n: (pairs,) values behind the reference.
         m: (pairs,) values behind the current window.
-        rank_error: (pairs,) of sampling sketches, see `joint_rank_error`.
+        noise: Of sampling sketches.
         shares: (pairs, points) of both samples together.
         weights: (pairs, points) of the statistic.
     """
-    variance: FloatArray = (1 / n + 1 / m) * (n + m) / (n + m - 1)
-    if not rank_error.any():
+    variance = chance_variance(n, m)
+    if not noise.any():
         return variance
-    noise, bridge = sketch_variance(rank_error)[:, np.newaxis], shares * (1 - shares)
-    added = row_sums(weights, np.minimum(noise, 3 * np.sqrt(noise) * bridge))
-    whole = row_sums(weights, bridge)
+    added = noise.variance * row_sums(weights, presence(shares))
+    whole = row_sums(weights, shares * (1 - shares))
     return variance + np.divide(added, whole, out=np.zeros_like(added), where=whole > 0)
+
+
+def chance_variance(n: FloatArray, m: FloatArray) -> FloatArray:
+    """1/n + 1/m, corrected as for drawing without replacement from both samples together, (pairs,).
+
+    With it, the mean of the Cramér-von Mises statistic is that of Anderson, "On the distribution of the two-sample
+    Cramér-von Mises criterion" (1962), for any n and m.
+    """
+    variance: FloatArray = (1 / n + 1 / m) * (n + m) / (n + m - 1)
+    return variance
+
+
+def null_sum(n: FloatArray, m: FloatArray, noise: RankNoise, shares: FloatArray, weights: FloatArray) -> ChiSquaredSum:
+    """What Σ wₖ (F(xₖ) - G(xₖ))² is the sum of without drift; arguments as of `null_variance`.
+
+    The covariance is that of a bridge, and of sketches: a part that is common to all ranks, c gᵢgⱼ, where g says how
+    far the noise has set in, and a part of its own that neighbours hardly share. Traces of powers of the sum follow
+    from one more pass over the points.
+    """
+    law = bridge_sum(shares, weights)
+    variance = chance_variance(n, m)
+    first, second, third = law.first * variance, law.second * variance**2, law.third * variance**3
+    if not noise.any():
+        return ChiSquaredSum(first, second, third)
+    reached = presence(shares)
+    common = noise.common * row_sums(weights, np.square(reached))
+    weighted = weights * reached
+    along = _times_bridge(weighted, shares)
+    own = noise.own[:, np.newaxis] * weights * own_presence(shares)
+    across = noise.common * variance * row_sums(weighted, along)
+    twice = noise.common * variance**2 * row_sums(weights, np.square(along))
+    first += common + own.sum(axis=1)
+    second += 2 * across + common**2
+    second += row_sums(own, own + 2 * variance[:, np.newaxis] * weights * shares * (1 - shares))
+    third += 3 * (twice + across * common) + common**3
+    return ChiSquaredSum(first, second, third)
+
+
+def _times_bridge(weights: FloatArray, shares: FloatArray) -> FloatArray:
+    """Σⱼ Cov(B(Hᵢ), B(Hⱼ)) wⱼ at every point i, (rows, points)."""
+    above = 1 - shares
+    left, right = weights * shares, weights * above
+    after = right.sum(axis=1, keepdims=True) - right.cumsum(axis=1)
+    product: FloatArray = above * left.cumsum(axis=1) + shares * after
+    return product

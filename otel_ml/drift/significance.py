@@ -19,6 +19,7 @@ import math
 import numpy as np
 from scipy.special import chdtrc, chdtri, kolmogorov
 
+from otel_ml.drift.rank_noise import RankNoise, lift_of_supremum
 from otel_ml.sketch.sketch import FloatArray
 
 JENSEN_SHANNON_PER_PSI = 1 / (8 * math.log(2))
@@ -28,31 +29,56 @@ SQUARED_HELLINGER_PER_PSI = 1 / 8
 
 
 def homogeneity_p_values(
-    reference: FloatArray, current: FloatArray, n: FloatArray, m: FloatArray, noise: FloatArray
+    reference: FloatArray, current: FloatArray, n: FloatArray, m: FloatArray, noise: RankNoise | None = None
 ) -> FloatArray:
     """The probability that two samples of one distribution differ as much over common cells, or more; for many pairs.
 
     Pearson's χ². PSI, 8 · JS and 8 · H² tend to the same limit, but later: with few values in a cell they exceed it,
-    PSI most. So the test of all of them is this one.
+    PSI most. So the test of all of them is this one. Where sampling sketches add to the differences, it is the same
+    quadratic form with the covariance that counts and sketches have together: χ² again, of as many cells.
 
     Args:
         reference: (pairs, cells) shares of the references; cells in which both sides have nothing do not count.
         current: (pairs, cells) shares of the current windows.
         n: (pairs,) values behind each reference.
         m: (pairs,) values behind each current window.
-        noise: (pairs,) what sampling sketches add to the variance of a cell's difference, see `sketch_noise`.
+        noise: Of sampling sketches; the cells then are in the order of their values.
 
     Returns:
         (pairs,) 1 where there are fewer than two cells.
     """
     pooled = (n[:, np.newaxis] * reference + m[:, np.newaxis] * current) / (n + m)[:, np.newaxis]
     is_used = pooled > 0
-    variance = pooled * (1 / n + 1 / m)[:, np.newaxis] + noise[:, np.newaxis]
+    by_chance = 1 / n + 1 / m
+    variance = pooled * by_chance[:, np.newaxis]
     squared = np.divide(np.square(reference - current), variance, out=np.zeros_like(pooled), where=is_used)
     freedom = is_used.sum(axis=1) - 1
     statistic = squared.sum(axis=1)
+    if noise is not None and noise.any():
+        noisy = np.flatnonzero(noise.own)
+        differences = (reference - current)[noisy]
+        statistic[noisy] = _noisy_statistic(differences, pooled[noisy], by_chance[noisy], noise.of(noisy))
     p_values: FloatArray = np.where(freedom > 0, chdtrc(np.maximum(freedom, 1), statistic), 1.0)
     return p_values
+
+
+def _noisy_statistic(differences: FloatArray, pooled: FloatArray, variance: FloatArray, noise: RankNoise) -> FloatArray:
+    """The squared differences of ranks at the borders of cells, by the inverse of their covariance: (pairs,)."""
+    last = max(1, int((pooled > 0).sum(axis=1).max(initial=0)) - 1)
+    ranks, shares = differences.cumsum(axis=1)[:, :last], pooled.cumsum(axis=1)[:, :last]
+    # Pairs with fewer cells, and cells without values, have borders at which there is nothing to see.
+    is_border = (pooled[:, :last] > 0) & (shares < 1 - 1e-9)
+    ranks = np.where(is_border, ranks, 0.0)
+    both = is_border[:, :, np.newaxis] & is_border[:, np.newaxis]
+    low = np.minimum(shares[:, :, np.newaxis], shares[:, np.newaxis])
+    bridge = low - shares[:, :, np.newaxis] * shares[:, np.newaxis]
+    covariance = np.where(
+        both, variance[:, np.newaxis, np.newaxis] * bridge + noise.common[:, np.newaxis, np.newaxis], 0.0
+    )
+    diagonal = np.arange(last)
+    covariance[:, diagonal, diagonal] += np.where(is_border, noise.own[:, np.newaxis], 1.0)
+    statistic: FloatArray = (ranks * np.linalg.solve(covariance, ranks[:, :, np.newaxis])[:, :, 0]).sum(axis=1)
+    return statistic
 
 
 def psi_null_quantile(probability: float, n_reference: int, n_current: int, cells: int) -> float:
@@ -73,7 +99,11 @@ def hellinger_null_quantile(probability: float, n_reference: int, n_current: int
 
 
 def kolmogorov_smirnov_p_values(
-    distance: FloatArray, n_reference: FloatArray, n_current: FloatArray, rank_error: FloatArray
+    distance: FloatArray,
+    n_reference: FloatArray,
+    n_current: FloatArray,
+    noise: RankNoise | None = None,
+    shares: FloatArray | None = None,
 ) -> FloatArray:
     """The probability of a Kolmogorov-Smirnov distance at least this high without drift.
 
@@ -82,55 +112,21 @@ def kolmogorov_smirnov_p_values(
     related statistics without extensive tables" (1970). Ties, and a supremum over fewer points than there are values,
     can only lower D, so that for discrete or binned values the result errs towards "no drift".
 
-    Noise of sampling sketches, of variance s², widens the limit by as much as it does the bridge where that is widest:
-    1/n + 1/m becomes 1/n + 1/m + 4s². Being rough, it also lifts the supremum itself, by about s. So one test in thirty
-    is below 5 % without drift, whether the noise is much smaller or much greater than what chance does.
+    Noise of sampling sketches that is common to all ranks, of variance c, widens the limit by as much as it does the
+    bridge where that is widest: 1/n + 1/m becomes 1/n + 1/m + 4c. What each rank has of its own lifts the supremum, see
+    `otel_ml.drift.rank_noise.lift_of_supremum`.
 
     Args:
         distance: (pairs,) D, the greatest distance between the two distribution functions.
         n_reference: (pairs,) values behind the reference.
         n_current: (pairs,) values behind the current window.
-        rank_error: (pairs,) what of D may be the error of sampling sketches, see `joint_rank_error`.
+        noise: Of sampling sketches.
+        shares: (pairs, points) of both samples together, where there is noise.
     """
-    noise = sketch_variance(rank_error)
-    root = 1 / np.sqrt(1 / n_reference + 1 / n_current + 4 * noise)
-    p_values: FloatArray = kolmogorov((root + 0.12 + 0.11 / root) * np.maximum(0.0, distance - np.sqrt(noise)))
+    variance = 1 / n_reference + 1 / n_current
+    if noise is not None and shares is not None and noise.any():
+        distance = np.maximum(0.0, distance - lift_of_supremum(noise, variance, shares))
+        variance = variance + 4 * noise.common
+    root = 1 / np.sqrt(variance)
+    p_values: FloatArray = kolmogorov((root + 0.12 + 0.11 / root) * distance)
     return p_values
-
-
-def joint_rank_error(reference: FloatArray, current: FloatArray) -> FloatArray:
-    """How much of a distance between two distribution functions may come from the rank errors of their sketches.
-
-    The errors are independent, hence the root of the sum of their squares. Each is given as a bound on what two such
-    sketches differ by (see `QuantileSketch.rank_error`), hence the half: 1.5 % for two KLL sketches of k = 200, 1.1 %
-    for one beside exact counts.
-    """
-    error: FloatArray = np.hypot(reference, current) / math.sqrt(2)
-    return error
-
-
-def sketch_variance(rank_error: FloatArray) -> FloatArray:
-    """The variance of the error of a difference between two distribution functions, by its 99 % bound over all ranks.
-
-    Of KLL with k = 200 the standard deviation was measured as 0.25 % of rank for one sketch and 0.36 % for two, at any
-    rank, and the bounds as 1.1 % and 1.5 %: between a quarter and a fifth.
-
-    Args:
-        rank_error: (pairs,) as `joint_rank_error` has it.
-    """
-    variance: FloatArray = np.square(rank_error / 4)
-    return variance
-
-
-def sketch_noise(rank_error: FloatArray) -> FloatArray:
-    """What sampling sketches add to the variance of the difference between the shares of a cell.
-
-    A share is the difference of two ranks. Half of the variance of their errors was measured to be common to all ranks,
-    which leaves the variance of one error for the difference. Errors of neighbouring cells are not those of shares,
-    which sum to 1: they share a border, and weigh more in a sum of squares. Hence the half that is added.
-
-    Args:
-        rank_error: (pairs,) as `joint_rank_error` has it.
-    """
-    noise: FloatArray = 1.5 * sketch_variance(rank_error)
-    return noise

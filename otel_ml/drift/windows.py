@@ -177,7 +177,7 @@ def _as_quantiles(numbers: NumericSummary) -> NumericDistribution | None:
     quantiles.merge(numbers.quantiles)
     if numbers.exact is not None:
         quantiles.update_weighted(numbers.exact.values, numbers.exact.counts)
-    return quantiles.distribution()
+    return quantiles.distribution(numbers.moments)
 
 
 def _nearest(

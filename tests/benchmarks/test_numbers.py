@@ -16,7 +16,7 @@ def test_every_figure_has_a_value_in_the_quickest_run(monkeypatch):
 
     figures = numbers.measure()
 
-    assert {name.split(".")[0] for name in figures} == {"error", "false_positives", "power"}
+    assert {name.split(".")[0] for name in figures} == {"error", "false_positives", "power", "decided_by_kll"}
     assert all(math.isfinite(figure.value) for figure in figures.values())
     assert all(0 <= figure.value <= 1 for name, figure in figures.items() if name.startswith("false_positives"))
 

@@ -199,3 +199,14 @@ def test_a_reference_without_bins_still_compares():
         pair = distributions(baseline, window, layout)
 
         assert KS.compare(*pair).drifted
+
+
+def test_what_is_compared_by_quantiles_brings_its_moments():
+    """A sketch's items have a mean of their own, which would pass for the exact one with a million values."""
+    far = np.append(normal(4_999, 1_000.0), 0.01)
+    baseline, layout = numeric_baseline(far)
+
+    _, current = distributions(baseline, numeric_window(sampled=far), layout)
+
+    assert current.rank_error > 0
+    assert current.moments.mean == pytest.approx(far.mean(), rel=1e-12)

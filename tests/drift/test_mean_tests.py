@@ -66,3 +66,11 @@ def test_the_separation_of_clean_groups_is_about_nothing():
 
         assert np.mean(squared) == pytest.approx(1 / (2 * size), rel=0.25)
         assert np.median(corrected) == 0
+
+
+def test_next_to_no_spread_does_not_overflow():
+    """Means that lie 1e150 deviations apart: found by the contract of detectors."""
+    groups = Groups(np.array([[2.0, 1.0]]), np.array([[3.7e-155, 1.0]]), np.array([[2.8e-309, 0.0]]))
+
+    assert np.isfinite(separation(groups)[0])
+    assert 0 < one_way(groups)[0] <= 1

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_ml.drift.columns import Columns
-from otel_ml.drift.quadratic import bridge_sum, masses_at, null_variance, pooled_shares
+from otel_ml.drift.quadratic import bridge_sum, masses_at, null_sum, null_variance, pooled_shares
+from otel_ml.drift.rank_noise import RankNoise, own_presence, presence
 
 CONTINUOUS = np.arange(1, 20_000)[np.newaxis] / 20_000
 parts = st.lists(st.tuples(st.integers(0, 30), st.floats(0, 10)), min_size=1, max_size=12)
@@ -63,9 +64,29 @@ def test_the_mean_of_small_samples_is_andersons(n, m):
     weights = masses_at(shares)
     size, other = np.array([float(n)]), np.array([float(m)])
 
-    mean = bridge_sum(shares, weights).first * null_variance(size, other, np.zeros(1), shares, weights)
+    mean = bridge_sum(shares, weights).first * null_variance(
+        size, other, RankNoise(np.zeros(1), np.zeros(1)), shares, weights
+    )
 
     assert mean[0] * n * m / (n + m) == pytest.approx((1 + 1 / (n + m)) / 6)
+
+
+@given(parts=parts, noise=st.floats(0.0, 0.1), size=st.integers(2, 10_000))
+def test_power_sums_with_noise_are_those_of_the_eigenvalues(parts, noise, size):
+    """Of the covariance of counts and sketches together; neighbours' own errors are taken to be independent."""
+    masses, weights = np.array(parts).T
+    shares = np.cumsum(masses) / (masses.sum() + 1)
+    reached, variance = presence(shares), 1 / size
+    common, own = np.outer(reached, reached), np.diag(own_presence(shares))
+    of_counts = covariance(shares) * (2 * variance * 2 * size / (2 * size - 1))
+    eigenvalues = np.linalg.eigvals((of_counts + noise * (common + own)) * weights).real
+    side, half = np.array([float(size)]), np.array([noise])
+
+    found = null_sum(side, side, RankNoise(half, half), shares[np.newaxis], weights[np.newaxis])
+
+    assert found.first[0] == pytest.approx(eigenvalues.sum(), rel=1e-6, abs=1e-9)
+    # Of own errors the products with the common part, small as long as there are many points, are left out.
+    assert found.second[0] <= np.square(eigenvalues).sum() * (1 + 1e-6) + 1e-9
 
 
 def test_nothing_to_sum_up_is_no_evidence():

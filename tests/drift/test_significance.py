@@ -8,11 +8,11 @@ from drift_samples import binned, layout_of
 from scipy import stats
 
 from otel_ml.drift import create
+from otel_ml.drift.rank_noise import RankNoise
 from otel_ml.drift.significance import (
     hellinger_null_quantile,
     homogeneity_p_values,
     jensen_shannon_null_quantile,
-    joint_rank_error,
     kolmogorov_smirnov_p_values,
     psi_null_quantile,
 )
@@ -54,7 +54,7 @@ def test_homogeneity_is_pearsons_test():
     expected = stats.chi2_contingency([[30, 50, 20], [90, 80, 30]], correction=False).pvalue
 
     found = homogeneity_p_values(
-        reference[np.newaxis] / 100, current[np.newaxis] / 200, np.array([100.0]), np.array([200.0]), np.zeros(1)
+        reference[np.newaxis] / 100, current[np.newaxis] / 200, np.array([100.0]), np.array([200.0])
     )
 
     assert found[0] == pytest.approx(expected)
@@ -64,31 +64,55 @@ def test_the_limit_of_kolmogorov_and_smirnov():
     """Q(1.3581) = 5 %, the constant of every textbook table."""
     n = np.array([1e8])
 
-    found = kolmogorov_smirnov_p_values(np.array([1.3581 / math.sqrt(5e7)]), n, n, np.zeros(1))
+    found = kolmogorov_smirnov_p_values(np.array([1.3581 / math.sqrt(5e7)]), n, n)
 
     assert found[0] == pytest.approx(0.05, rel=1e-3)
 
 
-def test_the_errors_of_two_sketches_are_counted_once():
-    """Each says what two of its kind differ by: 1.5 % for a pair, 1.1 % for one beside exact counts."""
-    error = np.array([0.0153])
+@pytest.mark.parametrize("n", [1_000, 30_000, 10_000_000])
+def test_sketches_raise_as_many_alarms_as_counts(n):
+    """Whether their noise is much smaller or much greater than what chance does."""
+    distance, shares, noise = noisy_differences(n)
+    size = np.full(len(distance), float(n))
 
-    assert joint_rank_error(error, error)[0] == pytest.approx(0.0153)
-    assert joint_rank_error(error, np.zeros(1))[0] == pytest.approx(0.0108, abs=1e-4)
+    p_values = kolmogorov_smirnov_p_values(np.abs(distance).max(axis=1), size, size, noise, shares)
+
+    assert 0.02 <= np.mean(p_values < 0.05) <= 0.07
 
 
 @pytest.mark.parametrize("n", [1_000, 30_000, 10_000_000])
-def test_sketches_raise_no_more_alarms_than_counts(n):
-    """Whether their noise is much smaller or much greater than what chance does; and not next to none either."""
+def test_cells_of_sketches_have_the_size_of_pearsons_test(n):
+    """Ten cells, differing by what chance and two sketches make of them."""
+    distance, _, noise = noisy_differences(n)
+    borders = np.arange(20, 200, 20) - 1
+    reference = np.full((len(distance), 10), 0.1)
+    current = reference + np.diff(distance[:, borders], axis=1, prepend=0.0, append=0.0)
+    size = np.full(len(distance), float(n))
+
+    p_values = homogeneity_p_values(reference, current, size, size, noise)
+
+    assert 0.035 <= np.mean(p_values < 0.05) <= 0.065
+
+
+def test_cells_without_values_and_short_rows_change_nothing():
+    """What a row is filled up with is no cell, in the covariance of sketches neither."""
+    reference, current = np.array([[0.2, 0.3, 0.5]]), np.array([[0.25, 0.3, 0.45]])
+    size, noise = np.array([1_000.0]), RankNoise(np.array([1e-5]), np.array([1e-5]))
+    filled = [np.append(shares, np.zeros((1, 4)), axis=1) for shares in (reference, current)]
+
+    expected = homogeneity_p_values(reference, current, size, size, noise)
+    found = homogeneity_p_values(*filled, size, size, noise)
+
+    assert found == pytest.approx(expected)
+    assert found > homogeneity_p_values(reference, current, size, size)
+
+
+def noisy_differences(n, rows=4_000):
+    """Differences of ranks by chance, and by sketches half of whose errors is common to all ranks."""
     rng = np.random.default_rng(n)
     shares = np.arange(1, 200) / 200
-    steps = rng.normal(size=(4_000, 200)).cumsum(axis=1) / math.sqrt(200)
+    steps = rng.normal(size=(rows, 200)).cumsum(axis=1) / math.sqrt(200)
     bridges = (steps[:, :-1] - steps[:, -1:] * shares) * math.sqrt(2 / n)
-    # Half of the variance is common to all ranks.
-    errors = 0.0025 * (rng.normal(size=(4_000, 1)) + rng.normal(size=(4_000, 199))) / math.sqrt(2)
-    distance = np.abs(bridges + errors).max(axis=1)
-    size, error = np.full(4_000, float(n)), joint_rank_error(np.full(4_000, 0.0153), np.zeros(4_000))
-
-    alarms = np.mean(kolmogorov_smirnov_p_values(distance, size, size, error) < 0.05)
-
-    assert 0.003 <= alarms <= 0.06
+    errors = 0.0027 * (rng.normal(size=(rows, 1)) + rng.normal(size=(rows, 199))) / math.sqrt(2)
+    half = np.full(rows, 0.0027**2 / 2)
+    return bridges + errors, np.broadcast_to(shares, bridges.shape), RankNoise(half, half)

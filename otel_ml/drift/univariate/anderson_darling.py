@@ -8,10 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from otel_ml.drift.columns import Columns
-from otel_ml.drift.detector import DriftDetector, Scores, require_number
-from otel_ml.drift.quadratic import bridge_sum, corrected, masses_at, null_variance, pooled_shares, row_sums
-from otel_ml.drift.significance import joint_rank_error
+from otel_ml.drift.quadratic import masses_at
+from otel_ml.drift.univariate.over_ranks import OverRanks
 from otel_ml.sketch.sketch import FloatArray
 
 # What ∫ (F - G)² / (H (1 - H)) dH is when the two have nothing in common.
@@ -19,7 +17,7 @@ _HIGHEST = 8 * math.log(2) - 4
 
 
 @dataclass(frozen=True, slots=True)
-class AndersonDarling(DriftDetector):
+class AndersonDarling(OverRanks):
     """Mean squared distance between the two distribution functions relative to its variance: tails count in full.
 
     The score is √(∫ (F - G)² / (H (1 - H)) dH / (8 ln 2 - 4)), with H the distribution in the middle between the two:
@@ -35,33 +33,13 @@ class AndersonDarling(DriftDetector):
     """
 
     name: ClassVar[str] = "anderson_darling"
-    on_numbers: ClassVar[bool] = True
-    on_categories: ClassVar[bool] = False
-    is_symmetric: ClassVar[bool] = True
 
-    threshold: float = 0.1
-    bias_corrected: bool = True
+    def weights(self, shares: FloatArray) -> FloatArray:
+        """The mass of each point over the variance of a Brownian bridge there."""
+        masses, variance = masses_at(shares), shares * (1 - shares)
+        weights: FloatArray = np.divide(masses, variance, out=np.zeros_like(masses), where=variance > 0)
+        return weights
 
-    def __post_init__(self) -> None:
-        require_number("anderson_darling::threshold", self.threshold, above=0, at_most=1)
-
-    def measure(self, columns: Columns) -> Scores:
-        """The distances, and the probability of as much without drift."""
-        functions = columns.functions
-        difference = functions.reference - functions.current
-        error = joint_rank_error(functions.error_reference, functions.error_current)
-        pooled = pooled_shares(functions, columns.n, columns.m)
-        weights = _weights(pooled)
-        variance = null_variance(columns.n, columns.m, error, pooled, weights)
-        statistic = row_sums(weights, np.square(difference)) / variance
-        middle = (functions.reference + functions.current) / 2
-        chance = variance if self.bias_corrected else np.zeros_like(variance)
-        squared = corrected(difference, middle, _weights(middle), chance)
-        return Scores(np.sqrt(np.minimum(1.0, squared / _HIGHEST)), bridge_sum(pooled, weights).p_values(statistic))
-
-
-def _weights(shares: FloatArray) -> FloatArray:
-    """The mass of each point over the variance of a Brownian bridge there, (pairs, points)."""
-    masses, variance = masses_at(shares), shares * (1 - shares)
-    weights: FloatArray = np.divide(masses, variance, out=np.zeros_like(masses), where=variance > 0)
-    return weights
+    def relative(self, squared: FloatArray) -> FloatArray:
+        """Of 8 ln 2 - 4."""
+        return squared / _HIGHEST

@@ -7,11 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from otel_ml.drift.central import NO_SPREAD, TAIL, scores_with_constants, widths_at, winsorised
+from otel_ml.drift.central import NO_SPREAD, TAIL, is_constant_in_its_bin, scores_with_constants, widths_at, winsorised
 from otel_ml.drift.columns import Columns
 from otel_ml.drift.detector import DriftDetector, Scores, require_number
-from otel_ml.drift.quadratic import bridge_sum, corrected, null_variance, pooled_shares, row_sums
-from otel_ml.drift.significance import joint_rank_error
+from otel_ml.drift.quadratic import corrected, null_sum, null_variance, pooled_shares, row_sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +52,16 @@ class Energy(DriftDetector):
         difference = expected - found
         points = winsorised(functions, self.tail)
         weights = widths_at(points, functions.is_step)
-        error = joint_rank_error(functions.error_reference, functions.error_current)
         pooled = pooled_shares(functions, columns.n, columns.m)
-        variance = null_variance(columns.n, columns.m, error, pooled, weights)
+        variance = null_variance(columns.n, columns.m, columns.noise, pooled, weights)
         chance = variance if self.bias_corrected else np.zeros_like(variance)
         squared = corrected(difference, (expected + found) / 2, weights, chance)
         mean_distance = row_sums(weights, expected + found - 2 * expected * found)
         is_constant = row_sums(weights, expected * (1 - expected)) < NO_SPREAD
+        is_constant |= is_constant_in_its_bin(columns)
         share = squared / np.where(is_constant, 1.0, mean_distance)
-        statistic = row_sums(weights, np.square(difference)) / variance
-        by_chance = bridge_sum(pooled, weights)
+        by_chance = null_sum(columns.n, columns.m, columns.noise, pooled, weights)
         score = np.sqrt(np.minimum(1.0, share))
-        return scores_with_constants(columns, is_constant, score, by_chance.p_values(statistic))
+        return scores_with_constants(
+            columns, is_constant, score, by_chance.p_values(row_sums(weights, np.square(difference)))
+        )

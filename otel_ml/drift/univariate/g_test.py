@@ -60,9 +60,9 @@ class GTest(OverCells):
         rows = total / n[:, 0] + total / m[:, 0] - 1
         columns = (is_used / divisor).sum(axis=1) - 1
         williams = 1 + rows * columns / (6 * total * freedom)
-        # A sampling sketch makes the differences more variable than the counts say.
-        counts_only = (1 / n + 1 / m)[:, 0] / cells.variance
         # Equal shares must not look different by rounding.
-        statistic = np.where(g > 1e-9, g, 0.0) * counts_only / williams
-        p_values: FloatArray = np.where(cells.is_testable, chdtrc(freedom, statistic), 1.0)
-        return p_values
+        statistic = np.where(g > 1e-9, g, 0.0) / williams
+        # The errors of a sampling sketch are no counts; Pearson's test knows their covariance.
+        has_noise = cells.variance > (1 / n + 1 / m)[:, 0]
+        p_values = np.where(has_noise, cells.p_value, chdtrc(freedom, statistic))
+        return np.where(cells.is_testable, p_values, 1.0)

@@ -10,7 +10,7 @@ import numpy as np
 from otel_ml.drift.columns import Columns
 from otel_ml.drift.detector import DriftDetector, Scores, require_number
 from otel_ml.drift.quadratic import pooled_shares
-from otel_ml.drift.significance import joint_rank_error, kolmogorov_smirnov_p_values
+from otel_ml.drift.significance import kolmogorov_smirnov_p_values
 from otel_ml.sketch.sketch import FloatArray
 
 
@@ -44,19 +44,18 @@ class KolmogorovSmirnov(DriftDetector):
         shared = columns.functions
         distances = np.abs(shared.reference - shared.current)
         score = distances.max(axis=1)
-        error = joint_rank_error(shared.error_reference, shared.error_current)
-        hidden = np.where(shared.is_step | (score == 0), 0.0, _hidden(columns, distances))
-        return Scores(score, kolmogorov_smirnov_p_values(score + hidden, columns.n, columns.m, error))
+        pooled = pooled_shares(shared, columns.n, columns.m)
+        hidden = np.where(shared.is_step | (score == 0), 0.0, _hidden(columns, distances, pooled))
+        return Scores(score, kolmogorov_smirnov_p_values(score + hidden, columns.n, columns.m, columns.noise, pooled))
 
 
-def _hidden(columns: Columns, distances: FloatArray) -> FloatArray:
+def _hidden(columns: Columns, distances: FloatArray, shares: FloatArray) -> FloatArray:
     """By how much the distance within the bins beside the greatest one exceeds it, (columns,).
 
     A walk that is looked at in steps of variance h stays 0.583 √h below its supremum on average: Siegmund, "Corrected
     diffusion approximations in certain random walk problems" (1979). With 0.4 for 0.583 the test on 64 bins is below
     5 % in 5 % of cases, without it in 3.5 %. The bin of a single value has no width, and nothing hides in it.
     """
-    shares = pooled_shares(columns.functions, columns.n, columns.m)
     points = columns.functions.points
     last = points.shape[1] - 1
     place = distances.argmax(axis=1)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from otel_ml.drift.central import NO_SPREAD
+from otel_ml.drift.central import NO_SPREAD, widths_at
 from otel_ml.drift.columns import Columns
 from otel_ml.drift.detector import DriftDetector, Scores, require_number
 from otel_ml.drift.mean_tests import Groups, one_way
 from otel_ml.drift.quadratic import pooled_shares, row_sums
-from otel_ml.drift.significance import joint_rank_error, sketch_variance
+from otel_ml.drift.rank_noise import own_presence, presence, within_reach
 from otel_ml.drift.univariate.anova import groups_of, unit_of
 from otel_ml.sketch.sketch import FloatArray
 
@@ -21,6 +22,9 @@ from otel_ml.sketch.sketch import FloatArray
 _OUTSIDE = 0.25
 # The logarithm of the ratio that a spread counts as where there was none, or is none any more.
 _HIGHEST = 10.0
+# Of how far mass may lie from where it is taken to lie in its bins, how far it does: most bins are narrow, and the same
+# on both sides.
+_SURE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +59,17 @@ class Levene(DriftDetector):
         given, functions = groups_of(columns), columns.functions
         points = functions.points / unit_of(columns)[:, np.newaxis]
         ends = _ends(points, pooled_shares(functions, columns.n, columns.m), functions.is_step)
-        sides = ((functions.reference, functions.error_reference), (functions.current, functions.error_current))
+        deviation = np.sqrt(given.m2 / given.n)
+        is_exact = functions.is_step & (functions.error_reference + functions.error_current == 0)
         spreads = [
-            _deviations(points, functions.is_step, shares, ends, given.mean[:, side], error)
-            for side, (shares, error) in enumerate(sides)
+            _deviations(points, functions.is_step, is_exact, shares, ends, given.mean[:, side], deviation[:, side])
+            for side, shares in enumerate((functions.reference, functions.current))
         ]
         # The same way for both, so that what is wrong about it is wrong on both sides.
-        is_below = spreads[0].open_below + spreads[1].open_below <= spreads[0].open_above + spreads[1].open_above
-        mean = np.stack([np.where(is_below, spread.from_below, spread.from_above) for spread in spreads], axis=1)
+        part, noise = _part_from_below(points, spreads, columns)
+        mean = np.stack([part * spread.from_below + (1 - part) * spread.from_above for spread in spreads], axis=1)
         off_centre = given.mean - np.stack([spread.median for spread in spreads], axis=1)
         # The median is at most one standard deviation from the mean, and so are the values from the median on average.
-        deviation = np.sqrt(given.m2 / given.n)
         off_centre = np.clip(off_centre, -deviation, deviation)
         mean = np.clip(mean, np.abs(off_centre), deviation)
         # Of a window that lies outside of the bins, no more is known than its deviation.
@@ -75,11 +79,6 @@ class Levene(DriftDetector):
         # Of what is known exactly; rounding may leave less than nothing.
         m2 = np.maximum(0.0, given.m2 + given.n * (np.square(off_centre) - np.square(mean)))
         groups = Groups(given.n, mean, m2)
-        noise = np.where(
-            is_below,
-            spreads[0].noise_below + spreads[1].noise_below,
-            spreads[0].noise_above + spreads[1].noise_above,
-        )
         return Scores(self._changes(groups, noise), one_way(groups, noise))
 
     def _changes(self, groups: Groups, noise: FloatArray) -> FloatArray:
@@ -106,8 +105,6 @@ class _Deviations(NamedTuple):
         from_above: Their mean, from what lies above it.
         open_below: By how much `from_below` may be wrong, roughly.
         open_above: Likewise.
-        noise_below: Variance of what sampling sketches add to `from_below`.
-        noise_above: Likewise.
     """
 
     median: FloatArray
@@ -115,8 +112,6 @@ class _Deviations(NamedTuple):
     from_above: FloatArray
     open_below: FloatArray
     open_above: FloatArray
-    noise_below: FloatArray
-    noise_above: FloatArray
 
 
 class _Ends(NamedTuple):
@@ -155,10 +150,11 @@ def _ends(points: FloatArray, shares: FloatArray, is_step: npt.NDArray[np.bool_]
 def _deviations(
     points: FloatArray,
     is_step: npt.NDArray[np.bool_],
+    is_exact: npt.NDArray[np.bool_],
     shares: FloatArray,
     ends: _Ends,
     mean: FloatArray,
-    rank_error: FloatArray,
+    deviation: FloatArray,
 ) -> _Deviations:
     """What the deviations are on average, in two ways.
 
@@ -187,27 +183,57 @@ def _deviations(
     nearer = _between(shares, ends.low, ends.high) * ends.shift
     under -= nearer[:, 0]
     over -= nearer[:, 1]
-    error = np.sqrt(sketch_variance(joint_rank_error(rank_error, np.zeros_like(rank_error))))
-    limit = np.where(error > 0, error, 1.0)[:, np.newaxis]
-    # A sketch is off by at most what there is in a tail.
-    noise_below = 1.5 * error * row_sums(widths_below, np.minimum(1.0, below[:, :-1] / limit))
-    noise_above = 1.5 * error * row_sums(widths_above, np.minimum(1.0, (1 - above[:, :-1]) / limit))
-    # Beyond the outermost points mass may lie anywhere: as far away as the whole range, say.
+    # Beyond the outermost points mass may lie as far away as the whole range, say, or as the deviation allows.
     reach = points[:, -1] - points[:, 0]
-    open_below = row_sums(widths_below, masses_below) + shares[:, 0] * reach + noise_below
-    open_above = row_sums(widths_above, masses_above) + (1 - shares[:, -1]) * reach + noise_above
+    open_below = row_sums(widths_below, masses_below) + _beyond(shares[:, 0], reach, deviation)
+    open_above = row_sums(widths_above, masses_above) + _beyond(1 - shares[:, -1], reach, deviation)
     off_centre = mean - median
     # Where every value is known, both ways are the same but for rounding.
-    is_exact = is_step & (error == 0)
     return _Deviations(
         median,
         np.where(is_exact, under + over, 2 * under + off_centre),
         np.where(is_exact, under + over, 2 * over - off_centre),
         open_below,
         open_above,
-        np.square(noise_below),
-        np.square(noise_above),
     )
+
+
+def _beyond(share: FloatArray, reach: FloatArray, deviation: FloatArray) -> FloatArray:
+    """What so large a share can add to a mean deviation; if it lay d away, the variance were at least share · d²."""
+    return np.fmax(share * reach, np.sqrt(np.maximum(0.0, share)) * deviation)
+
+
+def _part_from_below(
+    points: FloatArray, spreads: Sequence[_Deviations], columns: Columns
+) -> tuple[FloatArray, FloatArray]:
+    """How much of the mean deviation to take from below the median, (columns,), and the variance of sketches in it.
+
+    Of counts, all of it or nothing: the side of which more is known. Errors of a sketch that are common to all ranks
+    add to one side what they take from the other, so that with some of both next to nothing is left of them.
+    """
+    open_below, open_above = (
+        spreads[0].open_below + spreads[1].open_below,
+        spreads[0].open_above + spreads[1].open_above,
+    )
+    is_below = (open_below <= open_above).astype(np.float64)
+    noise = columns.noise
+    if not noise.any():
+        return is_below, np.zeros_like(is_below)
+    shares = pooled_shares(columns.functions, columns.n, columns.m)
+    centre = ((spreads[0].median + spreads[1].median) / 2)[:, np.newaxis]
+    is_step = columns.functions.is_step
+    below, above = widths_at(np.minimum(points, centre), is_step), widths_at(np.maximum(points, centre), is_step)
+    reached, own = presence(shares), np.sqrt(own_presence(shares))
+    reach_below, reach_above = row_sums(below, reached), row_sums(above, reached)
+    own_below, own_above = noise.own * within_reach(below * own, shares), noise.own * within_reach(above * own, shares)
+    # The part p that makes (2p · below)² and (2(1 - p) · above)² least, and what is common to both.
+    common = noise.common * (reach_below + reach_above)
+    unsure_below, unsure_above = own_below + np.square(open_below * _SURE), own_above + np.square(open_above * _SURE)
+    total = unsure_below + unsure_above + common * (reach_below + reach_above)
+    part = np.divide(unsure_above + common * reach_above, total, out=is_below.copy(), where=total > 0)
+    part = np.where(noise.own > 0, part, is_below)
+    rest = noise.common * np.square(part * reach_below - (1 - part) * reach_above)
+    return part, 4 * (rest + np.square(part) * own_below + np.square(1 - part) * own_above)
 
 
 def _at(matrix: FloatArray, positions: npt.NDArray[np.intp]) -> FloatArray:

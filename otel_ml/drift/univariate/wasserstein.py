@@ -8,11 +8,17 @@ from typing import ClassVar
 import numpy as np
 
 from otel_ml.drift.absolute_bridge import absolute_bridge
-from otel_ml.drift.central import TAIL, scores_with_constants, standard_deviation, widths_at, winsorised
+from otel_ml.drift.central import (
+    TAIL,
+    is_constant_in_its_bin,
+    scores_with_constants,
+    standard_deviation,
+    widths_at,
+    winsorised,
+)
 from otel_ml.drift.columns import Columns
 from otel_ml.drift.detector import DriftDetector, Scores, require_number
-from otel_ml.drift.quadratic import null_variance, pooled_shares, row_sums
-from otel_ml.drift.significance import joint_rank_error
+from otel_ml.drift.quadratic import chance_variance, pooled_shares, row_sums
 from otel_ml.sketch.sketch import FloatArray
 
 
@@ -55,13 +61,10 @@ class Wasserstein(DriftDetector):
         spread, widths = columns.of_references(("centre", self.tail), lambda: self._centre(columns))
         difference = np.abs(functions.reference - functions.current)
         area = row_sums(widths, difference)
-        error = joint_rank_error(functions.error_reference, functions.error_current)
         pooled = pooled_shares(functions, columns.n, columns.m)
-        # Half of a sketch's error is the same at all ranks and keeps its sign, which a bridge does not.
-        variance = null_variance(columns.n, columns.m, 1.25 * error, pooled, widths)
-        by_chance = absolute_bridge(pooled, widths, variance)
+        by_chance = absolute_bridge(pooled, widths, chance_variance(columns.n, columns.m), columns.noise)
         chance = by_chance.mean if self.bias_corrected else 0.0
-        is_constant = spread == 0
+        is_constant = (spread == 0) | is_constant_in_its_bin(columns)
         distance = np.sqrt(np.maximum(0.0, np.square(area) - np.square(chance))) / np.where(is_constant, 1.0, spread)
         return scores_with_constants(columns, is_constant, distance, by_chance.p_values(area))
 

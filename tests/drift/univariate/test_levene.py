@@ -56,6 +56,17 @@ def test_a_shift_is_no_change_of_spread():
     assert not Levene().compare(binned(reference, layout), binned(current + 100, layout)).drifted
 
 
+def test_an_outlier_below_all_bins_counts_as_far_as_it_lies():
+    """The mean says how far; of the two sides of the median the one is taken that knows more."""
+    reference, current = np.random.default_rng(6).normal(1_000.0, 5.0, size=(2, 1_000))
+    current[0] = 0.01
+    layout = layout_of(reference)
+
+    in_bins = Levene().compare(binned(reference, layout), binned(current, layout)).score
+
+    assert in_bins == pytest.approx(Levene().compare(exact(reference), exact(current)).score, abs=0.02)
+
+
 def test_a_constant_that_leaves_its_bins_has_no_spread_yet():
     """Beyond the last edge a value may lie anywhere, but the moments know."""
     layout = layout_of([7.0] * 50)

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
-from drift_samples import binned, exact, layout_of
+from drift_samples import binned, exact, layout_of, moments_of
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from otel_ml.drift import create
+from otel_ml.drift.comparison import aligned
 from otel_ml.drift.univariate.wasserstein import Wasserstein
+from otel_ml.sketch.exponential import ExponentialHistogram
 
 
 def truth(reference, current, tail=0.005):
@@ -64,6 +67,19 @@ def test_a_constant_reference_scores_the_share_that_moved():
     result = Wasserstein().compare(exact([5.0] * 100), exact([5.0] * 70 + [6.0] * 20 + [900.0] * 10))
 
     assert result.score == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("name", ["wasserstein", "energy"])
+def test_a_constant_in_a_bucket_of_a_histogram_is_a_constant(name):
+    """The bucket's width is no spread: all of the values moved."""
+    numbers = [np.full(1_000, 7.0), np.full(1_000, 8.0)]
+    sides = aligned(*(ExponentialHistogram.of(side) for side in numbers))
+
+    result = create(name).compare(
+        *(side.distribution(moments_of(values)) for side, values in zip(sides, numbers, strict=True))
+    )
+
+    assert result.score == pytest.approx(1.0)
 
 
 def test_doubles_near_the_end_of_their_range_do_not_overflow():
