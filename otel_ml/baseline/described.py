@@ -8,6 +8,7 @@ import numpy as np
 
 from otel_ml.baseline.columns import NumberBatch, NumberColumn
 from otel_ml.baseline.numeric import runs, summarise_numbers
+from otel_ml.baseline.sampled_texts import SampledTexts
 from otel_ml.baseline.values import MIN_DIMENSIONS, datetime_of, embedding_of, epochs_of, is_free_text, is_missing
 from otel_ml.sketch.datetime_summary import DatetimeSummary
 from otel_ml.sketch.embedding import MAX_DIMENSIONS, EmbeddingSummary
@@ -51,14 +52,17 @@ def summarise_texts(column: Column) -> tuple[TextSummary, Counters, BinLayout | 
     counters, summary = Counters(), TextSummary()
     lengths: list[CountArray] = []
     words: list[CountArray] = []
+    sampled = SampledTexts()
     for piece in column.pieces():
         texts = [value for value in piece if isinstance(value, str)]
         _count(piece, len(texts), counters)
         summary.identify(texts)
+        sampled.add(texts)
         words.append(np.fromiter(map(words_in, texts), np.int64, len(texts)))
         # As at serving: a text without a word is as good as empty.
         lengths.append(np.where(words[-1] == 0, 0, np.fromiter(map(len, texts), np.int64, len(texts))))
         summary.empty += len(texts) - int(np.count_nonzero(words[-1]))
+    sampled.finish(summary)
     summary.lengths, layout = _numbers(lengths)
     summary.words, _ = _numbers(words)
     # Bins and exact counts are kept of what is compared only.

@@ -51,7 +51,13 @@ class ObjectColumn(Protocol):
 
 
 def object_column(
-    key: FeatureKey, kind: FeatureKind, source: Any, baseline: Baseline | None, now: Callable[[], float]
+    key: FeatureKey,
+    kind: FeatureKind,
+    source: Any,
+    baseline: Baseline | None,
+    now: Callable[[], float],
+    *,
+    counts_words: bool = True,
 ) -> ObjectColumn:
     """A column of a kind other than NUMERIC.
 
@@ -59,12 +65,13 @@ def object_column(
         source: Its key in a row.
         baseline: Pins bins and dimensions, where it knows the column as one of this kind.
         now: Gives the time of the inferences that are being added, in seconds since 1970.
+        counts_words: Whether hashed words of texts may be counted.
     """
     if kind in (FeatureKind.BOOLEAN, FeatureKind.CATEGORICAL):
         return CountedColumn(key, kind, source)
     layout = baseline.layout(key) if baseline is not None else None
     if kind is FeatureKind.TEXT:
-        return TextColumn(key, source, layout)
+        return TextColumn(key, source, layout, counts_words=counts_words)
     if kind is FeatureKind.DATETIME:
         return DatetimeColumn(key, source, now)
     if kind is FeatureKind.EMBEDDING:

@@ -9,11 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_ml.baseline import Baseline
+from otel_ml.config import Settings
 from otel_ml.recording.accumulator import ModelAccumulator
+from otel_ml.recording.column_set import ColumnSet
 from otel_ml.recording.datetime_column import DatetimeColumn
 from otel_ml.recording.embedding_column import EmbeddingColumn
 from otel_ml.recording.inference import RECORD, Inference, ModelInfo
+from otel_ml.recording.inputs.batches import RowBatch
 from otel_ml.recording.opaque_column import OpaqueColumn
+from otel_ml.recording.privacy import PrivacyPolicy
 from otel_ml.recording.text_column import TextColumn
 from otel_ml.sketch.feature import FeatureKey, FeatureKind, FeatureRole, ModelKey
 from otel_ml.sketch.summary import TextSummary
@@ -80,6 +84,55 @@ def test_a_book_costs_no_more_than_its_first_pages():
     assert content.lengths.moments.minimum == len(book)
     assert content.words.moments.maximum == 2_000
     assert content.cardinality.estimate() == pytest.approx(2, abs=0.1)
+
+
+@given(st.lists(st.text("ab é<1 ", max_size=30), max_size=60), st.integers(0, 60))
+def test_texts_are_read_as_they_are(values, place):
+    """In pieces or at once: their characters, and their words when there are enough of them."""
+    expected = TextSummary()
+    expected.read(values)
+
+    content = drained(texts(), values[:place], values[place:]).content
+
+    assert content.characters.powers.tolist() == expected.characters.powers.tolist()
+    if expected.vocabulary.texts >= 10:
+        assert content.vocabulary.totals.tolist() == expected.vocabulary.totals.tolist()
+        assert content.vocabulary.squares.tolist() == expected.vocabulary.squares.tolist()
+    else:
+        assert content.vocabulary.texts == 0
+
+
+def test_words_of_few_texts_wait_for_more():
+    """Of one text, it could be tried whether a word is in it."""
+    column = texts()
+
+    counted = [drained(column, ["these are words"] * number).content.vocabulary.texts for number in (3, 6, 2, 4, 10)]
+
+    assert counted == [0, 0, 11, 0, 14]
+
+
+def test_words_are_not_counted_where_that_is_switched_off():
+    """In no column, or in none whose values leave as hashes."""
+    rows = [{"review": f"many different words of mine and of number {number}"} for number in range(50)]
+    counted = []
+    for settings in (Settings(), Settings(text_vocabulary=False), Settings(hash_features=("rev*",), hash_key="k")):
+        policy = PrivacyPolicy(settings)
+        for role in ("features", "outputs"):
+            column = ColumnSet(
+                FeatureRole.FEATURE if role == "features" else FeatureRole.PREDICTION,
+                baseline=None,
+                max_columns=5,
+                kind=FeatureKind.TEXT,
+                privacy=policy if role == "features" else None,
+                counts_words=policy.counts_words,
+            )
+            for _ in column.take(RowBatch(rows)):
+                pass
+            for _ in column.drain(into := []):
+                pass
+            counted.append(into[0].summary.content.vocabulary.texts)
+
+    assert counted == [50, 50, 0, 0, 0, 50]
 
 
 def test_long_texts_are_read_in_steps():

@@ -14,7 +14,7 @@ from otel_ml.sketch.distribution import CategoricalDistribution, Distribution, N
 
 @dataclass(frozen=True, slots=True)
 class MovedCell:
-    """A range, a value or a category whose share changed.
+    """A range, a value or a category whose share changed, or another number that did.
 
     Attributes:
         label: A range such as "(3.2, 7.5]", "> 7.5" or "<= 3.2" (its bounds rounded), one value, a category, or
@@ -22,12 +22,14 @@ class MovedCell:
         reference: Share of the reference in it.
         current: Share of the current window in it.
         part: Its part of the divergence between the two, above 0; the parts of all cells sum to 1.
+        is_share: Whether the two are shares; else they are numbers such as a mean.
     """
 
     label: str
     reference: float
     current: float
     part: float
+    is_share: bool = True
 
 
 def moved_cells(reference: Distribution, current: Distribution, k: int = 3, bins: int = 10) -> list[MovedCell]:
