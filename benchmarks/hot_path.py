@@ -32,11 +32,13 @@ from benchmarks.workload import (
 from otel_ml import Baseline, record
 from otel_ml.recording.accumulator import ModelAccumulator
 from otel_ml.recording.inference import RECORD, Inference, ModelInfo
+from otel_ml.recording.joint import JointColumn
 from otel_ml.recording.recorder import get_recorder
 from otel_ml.sketch import codec
 from otel_ml.sketch.feature import ModelKey
 
 CALLS = 10_000  # the default size of the queue: it is never longer
+FEATURES_OF_MATRIX = [f"f{index}" for index in range(25)]
 CHUNK = 128  # what the worker takes from its queue while there is no backlog
 
 
@@ -185,8 +187,19 @@ def _background() -> Figures:
         ),
         "background_array_value": Figure(summarise_matrix(of_matrix) * 1e9, "ns", 15, sorted_s * 1e9),
         "background_array_value_without_baseline": Figure(summarise_matrix(None) * 1e9, "ns", 15, sorted_s * 1e9),
+        "background_correlations_row_25_features": Figure(_correlations_s(of_matrix, values) * 1e6, "µs", 0.5, None),
         "background_burst_p95": Figure(_burst_s(info, values, of_matrix) * 1e3, "ms", 0.25, None),
     }
+
+
+def _correlations_s(baseline: Baseline, values: np.ndarray) -> float:
+    """Seconds a row that looking at all columns together costs beside the columns themselves."""
+    column = JointColumn.of(baseline, None)
+    assert column is not None
+    take = column.part_of(FEATURES_OF_MATRIX)
+    assert take is not None
+    pieces = [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]
+    return best_s(lambda: [sum(1 for _ in take(piece)) for piece in pieces]) / len(values)
 
 
 def _burst_s(info: ModelInfo, values: np.ndarray, baseline: Baseline) -> float:

@@ -48,6 +48,7 @@ class NumericGroup:
         "met_odd_rows",
         "observe",
         "sources",
+        "together",
     )
 
     def __init__(self, keys: Sequence[FeatureKey], sources: Sequence[Any], layouts: Sequence[BinLayout | None]) -> None:
@@ -59,6 +60,8 @@ class NumericGroup:
         """Whether the last rows had values that are no numbers, or lacked some."""
         self.observe: Observer | None = None
         """Is shown all rows that come, before they are taken."""
+        self.together: Callable[[np.ndarray[Any, Any]], Iterator[None]] | None = None
+        """Takes all rows as well, to look at several columns at once."""
         self._block = NumericBlock(self.keys, layouts)
         self._places = {source: index for index, source in enumerate(self.sources)}
         self._pack = struct.Struct(f"{len(self.keys)}d").pack
@@ -131,6 +134,8 @@ class NumericGroup:
         """Hand rows to the block; a step every 0.25 ms of its work, none while it only copies."""
         if self.observe is not None:
             self.observe(self.keys, matrix, mismatched)
+        if self.together is not None:
+            yield from self.together(matrix)
         taken = self._block.fill(matrix, mismatched)
         while True:
             while self._block.step():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple
 
@@ -11,14 +10,13 @@ from scipy.special import ndtr, ndtri
 
 from otel_ml.drift.detector import require_number
 from otel_ml.drift.false_discovery import benjamini_hochberg
+from otel_ml.drift.multivariate.correlation_noise import CERTAIN
 from otel_ml.drift.multivariate.detector import MultivariateDetector
 from otel_ml.drift.multivariate.vectors import Side, VectorPair
 from otel_ml.sketch.sketch import FloatArray
 
 _FEWEST_TO_ESTIMATE: Final = 4
 _FEWEST_TO_TEST: Final = 30
-_CERTAIN: Final = 1 - 1e-6
-"""A correlation above cannot be told from 1 in floats."""
 
 
 class PairChange(NamedTuple):
@@ -55,9 +53,11 @@ class CorrelationShift(MultivariateDetector):
     The largest change over all pairs, less the largest that chance alone makes as often as not. The p-value is the
     smallest over the pairs times their number (Bonferroni), each that of Fisher's z = artanh r, whose variance is
     (1 + κ) / (n - 3): 1 / (n - 3) where vectors are normal (Fisher, "On the probable error of a coefficient of
-    correlation deduced from a small sample", 1921), more where tails are heavy (Muirhead & Waternaux, 1980); far out,
-    where so many pairs are looked at, skewed dimensions are given more room. There is none where the kurtosis κ is not
-    known, and none below 30 vectors on either side. Dimensions that do not vary on a side have no correlation.
+    correlation deduced from a small sample", 1921), more where tails are heavy (Muirhead & Waternaux, 1980). Where the
+    reference knows of each pair what its distribution does to that variance (`CorrelationNoise`), that takes the place
+    of 1 + κ, which is one number for all pairs. Far out, where so many pairs are looked at, skewed dimensions are given
+    more room. There is no p-value where neither is known, and none below 30 vectors on either side. Dimensions that do
+    not vary on a side have no correlation.
 
     Args:
         threshold: Change of a correlation above which the vectors count as drifted; Cohen (1988) calls a difference of
@@ -76,7 +76,9 @@ class CorrelationShift(MultivariateDetector):
         pairs = _pairs(pair)
         if not len(pairs.was):
             return 0.0, None
-        deviations = _deviation(pair) * (1 - np.square((pair.n * pairs.was + pair.m * pairs.now) / (pair.n + pair.m)))
+        deviations = _deviations(pair, pairs) * (
+            1 - np.square((pair.n * pairs.was + pair.m * pairs.now) / (pair.n + pair.m))
+        )
         beyond = np.abs(pairs.now - pairs.was) - float(ndtri(1 - 0.25 / len(pairs.was))) * deviations
         score = max(0.0, float(beyond.max()))
         p_values = _p_values(pair, pairs)
@@ -120,29 +122,41 @@ def _correlations(side: Side) -> FloatArray:
 
 
 def _fisher(correlations: FloatArray) -> FloatArray:
-    fisher: FloatArray = np.arctanh(correlations.clip(-_CERTAIN, _CERTAIN))
+    fisher: FloatArray = np.arctanh(correlations.clip(-CERTAIN, CERTAIN))
     return fisher
 
 
-def _deviation(pair: VectorPair) -> float:
-    """Standard deviation of the difference of two z without drift.
+def _deviations(pair: VectorPair, pairs: _Pairs) -> FloatArray:
+    """Standard deviation of the difference of two z of each pair without drift.
 
-    Each side by its own kurtosis: what moves a correlation by accident, such as a single outlier, raises that as well.
+    Without noise that is known, each side by its own kurtosis: what moves a correlation by accident, such as a single
+    outlier, raises that as well.
     """
+    if pair.noise is not None:
+        spread = pair.noise.spread[pairs.first, pairs.second]
+        return np.asarray(np.sqrt(spread * (1 / (pair.n - 3) + 1 / (pair.m - 3))))
     variances = [
         (1 + max(0.0, side.excess_kurtosis or 0.0)) / (side.count - 3) for side in (pair.reference, pair.current)
     ]
-    return math.sqrt(sum(variances))
+    return np.full(len(pairs.was), np.sqrt(sum(variances)))
 
 
 def _p_values(pair: VectorPair, pairs: _Pairs) -> FloatArray | None:
-    if pair.excess_kurtosis is None or min(pair.n, pair.m) < _FEWEST_TO_TEST or not len(pairs.was):
+    if min(pair.n, pair.m) < _FEWEST_TO_TEST or not len(pairs.was):
         return None
-    standardised = np.abs(_fisher(pairs.now) - _fisher(pairs.was)) / _deviation(pair)
-    skewness = _skewness(pair)
+    deviations = _deviations(pair, pairs)
+    if pair.noise is not None:
+        skewness = pair.noise.skewness
+        # Of a product of independent dimensions; that its variance is another where they are not is known already.
+        unit: FloatArray | float = np.sqrt(1 / (pair.n - 3) + 1 / (pair.m - 3))
+    elif pair.excess_kurtosis is not None:
+        skewness, unit = _skewness(pair), deviations
+    else:
+        return None
+    standardised = np.abs(_fisher(pairs.now) - _fisher(pairs.was)) / deviations
     lopsided = np.abs(skewness[pairs.first] * skewness[pairs.second]) * (1 / pair.n**2 + 1 / pair.m**2)
     # The second term of Cornish & Fisher (1938), such that what is certain stays so.
-    p_values: FloatArray = 2 * ndtr(-standardised / (1 + lopsided / 6 / _deviation(pair) ** 3 * standardised))
+    p_values: FloatArray = 2 * ndtr(-standardised / (1 + lopsided / 6 / unit**3 * standardised))
     return p_values
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from otel_ml.drift.multivariate.correlation_noise import CorrelationNoise
 from otel_ml.sketch.embedding import EmbeddingSummary
 from otel_ml.sketch.projected import ProjectedVectors
 from otel_ml.sketch.sketch import FloatArray
@@ -72,9 +73,12 @@ class VectorPair:
         n: Vectors behind the reference.
         m: Vectors behind the current window.
         dimensions: p.
+        noise: How much chance moves their correlations, where somebody knows; else their kurtosis has to tell.
     """
 
-    def __init__(self, reference: EmbeddingSummary, current: EmbeddingSummary) -> None:
+    def __init__(
+        self, reference: EmbeddingSummary, current: EmbeddingSummary, noise: CorrelationNoise | None = None
+    ) -> None:
         if not (reference.count and current.count and reference.dimensions == current.dimensions):
             raise ValueError(
                 f"{reference.count} vectors of {reference.dimensions} dimensions and {current.count} of"
@@ -83,13 +87,16 @@ class VectorPair:
         self.summaries = (reference, current)
         self.n, self.m = reference.count, current.count
         self.dimensions = len(reference.total)
+        self.noise = noise
 
     @classmethod
-    def of(cls, reference: EmbeddingSummary, current: EmbeddingSummary) -> VectorPair | None:
+    def of(
+        cls, reference: EmbeddingSummary, current: EmbeddingSummary, noise: CorrelationNoise | None = None
+    ) -> VectorPair | None:
         """The pair; None where there is nothing to compare: a side without vectors, or vectors of two lengths."""
         if not (reference.count and current.count and reference.dimensions == current.dimensions):
             return None
-        return cls(reference, current)
+        return cls(reference, current, noise)
 
     @cached_property
     def reference(self) -> Side:

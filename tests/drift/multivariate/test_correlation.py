@@ -7,6 +7,7 @@ import pytest
 from vector_samples import summary_from, summary_of
 
 from otel_ml.drift.multivariate.correlation import CorrelationShift
+from otel_ml.drift.multivariate.correlation_noise import CorrelationNoise
 from otel_ml.drift.multivariate.vectors import VectorPair
 
 
@@ -78,3 +79,49 @@ def test_dimensions_that_stop_repeating_each_other_are_seen():
     result = CorrelationShift().compare(summary_of(reference), summary_of(current))
 
     assert result.p_value < 1e-6
+
+
+def skewed(seed, rows, correlation):
+    """Two log-normal dimensions that go together, and four on their own."""
+    return np.exp(correlated(seed, rows, correlation, dimensions=6)).clip(max=8.0)
+
+
+def test_where_the_noise_is_known_skewed_dimensions_are_judged_by_their_own():
+    """One number for all pairs, as their kurtosis gives, is ten times too large for some: a change stays unseen."""
+    reference = skewed(1, 20_000, -0.8)
+    noise = CorrelationNoise.of(reference)
+    was = summary_of(reference)
+    windows = [summary_of(skewed(seed, 400, -0.6)) for seed in range(2, 42)]
+
+    blind, seeing = (
+        [CorrelationShift().result(VectorPair(was, now, of)).p_value < 0.05 for now in windows] for of in (None, noise)
+    )
+
+    assert sum(blind) <= 4
+    assert sum(seeing) >= 36
+
+
+@pytest.mark.parametrize("correlation", [0.8, -0.8])
+@pytest.mark.parametrize("rows", [200, 1_000])
+def test_where_the_noise_is_known_one_skewed_window_in_twenty_is_below_five_percent(rows, correlation):
+    """Nominal or fewer, also where correlations vary three times as much as those of normal values do."""
+    reference = skewed(1, 20_000, correlation)
+    noise, was = CorrelationNoise.of(reference), summary_of(reference)
+
+    results = [
+        CorrelationShift().result(VectorPair(was, summary_of(skewed(seed, rows, correlation)), noise))
+        for seed in range(2, 202)
+    ]
+
+    # Three standard deviations of 200 fair draws around 5 %.
+    assert np.mean([result.p_value < 0.05 for result in results]) <= 0.096
+
+
+def test_known_noise_needs_no_kurtosis():
+    """Summaries that came without fourth moments are judged all the same."""
+    reference, current = correlated(1, 2_000, 0.8), correlated(2, 2_000, 0.2)
+    was, now = summary_of(reference), summary_of(current)
+    now.fourth = math.nan
+
+    assert CorrelationShift().result(VectorPair(was, now)).p_value is None
+    assert CorrelationShift().result(VectorPair(was, now, CorrelationNoise.of(reference))).p_value < 1e-6
