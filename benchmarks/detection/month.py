@@ -26,6 +26,7 @@ from collector_processor.processors.evaluation import Evaluator
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.history import WindowHistory
 from collector_processor.processors.references.named import NamedReferences
+from collector_processor.processors.series import SeriesWatch
 from collector_processor.processors.windows import Window, WindowStore
 from otel_ml import Baseline
 from otel_ml.drift.registry import create
@@ -121,7 +122,8 @@ def watcher(baseline: Baseline, window: str) -> Callable[[Window], Sequence[Tran
     Of the detectors only those that decide are run: the others are reported, and would take most of the time.
     """
     settings = DriftSettings.model_validate({"window": window})
-    deciding = set(settings.decide_by.model_dump().values())
+    # Of the default detectors, "auto" chooses psi for all of these columns.
+    deciding = {*settings.decide_by.model_dump().values(), "psi"}
     detectors = {name: create(name, options) for name, options in settings.detectors.items() if name in deciding}
     baselines = References([baseline])
     evaluator = Evaluator(
@@ -134,6 +136,7 @@ def watcher(baseline: Baseline, window: str) -> Callable[[Window], Sequence[Tran
     )
     history = WindowHistory(settings.references, settings.window)
     named = NamedReferences(settings.references, history, baselines.find, settings.min_rows, WindowStore(settings))
+    series = SeriesWatch(settings.slow_drift, settings.concept, settings.alerts.alpha)
     alerts = AlertBook(settings.alerts)
 
     def watch(closed: Window) -> Sequence[Transition]:
@@ -141,7 +144,8 @@ def watcher(baseline: Baseline, window: str) -> Callable[[Window], Sequence[Tran
         references = [named.read(selection) for selection in named.select(closed)]
         evaluation = evaluator.evaluate(closed, references, named.rollup(closed))
         history.mark_drifted(closed, evaluation.confirmed)
-        return alerts.observe(evaluation)
+        watched, _ = series.observe(evaluation)
+        return alerts.observe(watched)
 
     return watch
 
