@@ -19,8 +19,10 @@ from benchmarks.peer_libraries.child import count_alarms
 from benchmarks.peer_libraries.windows import Block, Case, cases
 from collector_processor.processors.alerts import AlertSettings
 from collector_processor.processors.evaluation import QUALITY_CHECKS, DecisionSettings, QualitySettings
+from collector_processor.processors.evaluation.settings import AUTO
 from otel_ml import Baseline
-from otel_ml.drift import DriftResult, create, data_quality, distributions
+from otel_ml.drift import DriftResult, Evidence, choose, create, data_quality, distributions
+from otel_ml.drift.registry import DEFAULT_DETECTORS
 from otel_ml.recording.accumulator import ModelAccumulator
 from otel_ml.recording.inference import Inference, ModelInfo
 from otel_ml.sketch.feature import FeatureKey, ModelKey
@@ -112,6 +114,8 @@ def _verdicts(baseline: Baseline, summaries: Mapping[FeatureKey, FeatureSummary]
         deciding = DecisionSettings().detector(reference.kind)
         if deciding is None:
             raise RuntimeError(f"{case.name}: nothing decides about a {reference.kind.value} column")
+        if deciding == AUTO:
+            deciding = choose(Evidence.of(reference.kind, pair), DEFAULT_DETECTORS).method
         results = {name: create(name).compare(*pair) for name in (deciding, "chi_squared" if case.categories else "ks")}
         decided = _is_alarm(results[deciding]) or _is_degraded(data_quality(reference, summary, layout))
         verdicts.setdefault(_DECISION, []).append(decided)

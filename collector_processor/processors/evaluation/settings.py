@@ -9,25 +9,36 @@ from pydantic import Field
 from collector_processor.settings import Settings
 from otel_ml.sketch.feature import FeatureKind
 
-VectorDetector = Literal["mahalanobis", "covariance", "correlation", "pca_reconstruction", "mmd", "sliced_wasserstein"]
+AUTO: Final = "auto"
+"""Instead of a detector's name: the one that finds most in such a column, see `otel_ml.drift.choice`."""
+
+VectorDetector = Literal[
+    "auto", "mahalanobis", "covariance", "correlation", "pca_reconstruction", "mmd", "sliced_wasserstein"
+]
+
+
+JointDetector = Literal["correlation", "covariance", "pca_reconstruction"]
 
 
 class DecisionSettings(Settings):
-    """The detector that decides about drift, by kind of column; the others are reported.
+    """The detector that decides about drift, by kind of column, or "auto"; the others are reported.
 
     Attributes:
-        text: Compares the lengths of texts.
+        text: "content" and what it is made of, "words", "characters" and "vocabulary", all of which are run; or a
+            detector of `detectors`, which compares the lengths of texts.
         embedding: Of the detectors for vectors, all of which are run.
+        joint: Of those that tell how numeric features vary together, all of which are run.
     """
 
-    numeric: str = "psi"
-    categorical: str = "psi"
-    boolean: str = "psi"
-    text: str = "psi"
+    numeric: str = AUTO
+    categorical: str = AUTO
+    boolean: str = AUTO
+    text: str = "content"
     embedding: VectorDetector = "mahalanobis"
+    joint: JointDetector = "correlation"
 
     def detector(self, kind: FeatureKind) -> str | None:
-        """The name of the deciding detector; None for kinds that are not compared."""
+        """The name of the deciding detector, or "auto"; None for kinds that are not compared."""
         decided: str | None = getattr(self, kind.value, None)
         return decided
 
