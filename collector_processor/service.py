@@ -104,6 +104,7 @@ class Service:
                 self.telemetry,
                 decodes_snapshots=drift is not None,
                 forwards_snapshots=drift is not None and drift.forward_snapshots,
+                resource_attributes=drift.resource_attributes if drift is not None else (),
             )
             for name, settings in configuration.receivers.items()
         ]

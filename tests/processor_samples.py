@@ -100,11 +100,13 @@ def text_record(text="hello"):
     return record
 
 
-def logs_request(*records):
-    """One export request with these records in one scope."""
+def logs_request(*records, resource=None):
+    """One export request with these records in one scope, and these texts as further attributes of its resource."""
     request = ExportLogsServiceRequest()
+    described = {"service.name": "model-server", **(resource or {})}
     resource = request.resource_logs.add()
-    _attribute(resource.resource, "service.name").string_value = "model-server"
+    for key, text in described.items():
+        _attribute(resource.resource, key).string_value = text
     scope = resource.scope_logs.add()
     scope.scope.name = "otel_ml"
     scope.log_records.extend(records)

@@ -10,9 +10,9 @@ import base64
 import binascii
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.message import DecodeError, Message
@@ -25,6 +25,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from collector_processor.component import Signal
 from collector_processor.errors import UndecodableRequestError
@@ -39,6 +40,8 @@ _EVENT_NAME = semconv.EVENT_SKETCH_SNAPSHOT
 _EVENT_NAME_BYTES = _EVENT_NAME.encode()
 # How events were named before LogRecord had a field for it, and by what cannot set that field.
 _EVENT_NAME_ATTRIBUTE = "event.name"
+_LONGEST_VALUE: Final = 256
+"""Characters of a resource attribute: what is longer names no deployment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,13 @@ def count_items(signal: Signal, body: bytes) -> int:
     return _COUNT[signal](body)
 
 
-def read_logs(body: bytes, *, take: bool) -> Logs:
+def read_logs(body: bytes, *, take: bool, resource_attributes: Collection[str] = ()) -> Logs:
     """The snapshots in a logs request, and the rest of it.
 
     Args:
         body: An encoded ExportLogsServiceRequest.
         take: Take the snapshots out; otherwise `body` stays as it came.
+        resource_attributes: Keys of what snapshots should know of the resource they come with.
 
     Raises:
         UndecodableRequestError: The bytes are no logs request.
@@ -87,11 +91,15 @@ def read_logs(body: bytes, *, take: bool) -> Logs:
     rejected: Counter[str] = Counter()
     found = 0
     for resource in request.resource_logs:
+        of_resource: Mapping[str, str] | None = None
         for scope in resource.scope_logs:
             positions = [index for index, record in enumerate(scope.log_records) if _is_snapshot(record)]
+            if positions and of_resource is None:
+                of_resource = _texts(resource.resource, resource_attributes)
             for index in positions:
                 try:
-                    snapshots.append(_snapshot(scope.log_records[index]))
+                    snapshot = _snapshot(scope.log_records[index])
+                    snapshots.append(replace(snapshot, resource=of_resource) if of_resource else snapshot)
                 except _RejectedError as error:
                     rejected[error.reason] += 1
             if take:
@@ -126,6 +134,29 @@ def _is_snapshot(record: LogRecord) -> bool:
         attribute.key == _EVENT_NAME_ATTRIBUTE and attribute.value.string_value == _EVENT_NAME
         for attribute in record.attributes
     )
+
+
+def _texts(resource: Resource, wanted: Collection[str]) -> dict[str, str]:
+    """The wanted attributes as texts, as far as they are a short text, a whole number or a truth value.
+
+    Of a key that is there twice, the first counts, as it does for a Collector.
+    """
+    found: dict[str, str | None] = {}
+    if wanted:
+        for attribute in resource.attributes:
+            if attribute.key in wanted and attribute.key not in found:
+                found[attribute.key] = _text(attribute.value)
+    return {key: text for key, text in found.items() if text is not None}
+
+
+def _text(value: AnyValue) -> str | None:
+    kind = value.WhichOneof("value")
+    if kind == "int_value":
+        return str(value.int_value)
+    if kind == "bool_value":
+        return "true" if value.bool_value else "false"
+    # An empty one is how some templates spell that they do not know.
+    return value.string_value if kind == "string_value" and 0 < len(value.string_value) <= _LONGEST_VALUE else None
 
 
 def _snapshot(record: LogRecord) -> Snapshot:

@@ -8,7 +8,7 @@ look for it.
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
 import grpc
@@ -71,6 +71,7 @@ class OtlpGrpcReceiver:
         consumers: Signals without one are answered with UNIMPLEMENTED, as a Collector does.
         decodes_snapshots: Someone down the logs pipeline wants them.
         forwards_snapshots: Leave them in the request nevertheless.
+        resource_attributes: Keys of what they should know of the resource that they come with.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class OtlpGrpcReceiver:
         *,
         decodes_snapshots: bool = True,
         forwards_snapshots: bool = False,
+        resource_attributes: Collection[str] = (),
     ) -> None:
         self._name = name
         self._settings = settings.protocols.grpc
@@ -89,6 +91,7 @@ class OtlpGrpcReceiver:
         self._telemetry = telemetry
         self._decodes_snapshots = decodes_snapshots
         self._forwards_snapshots = forwards_snapshots
+        self._resource_attributes = frozenset(resource_attributes)
         self._server: grpc.aio.Server | None = None
         self.address: Address | None = None
         """The bound address, once started."""
@@ -173,7 +176,7 @@ class OtlpGrpcReceiver:
         return export
 
     async def _export_logs(self, body: bytes) -> bytes:
-        logs = decode.read_logs(body, take=not self._forwards_snapshots)
+        logs = decode.read_logs(body, take=not self._forwards_snapshots, resource_attributes=self._resource_attributes)
         rejected = sum(logs.rejected.values())
         consumed = logs.received - logs.remaining - (0 if self._forwards_snapshots else rejected)
         if logs.received:

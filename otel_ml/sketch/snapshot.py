@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from otel_ml.sketch.binned_columns import BinnedColumns
 from otel_ml.sketch.feature import ModelKey
+from otel_ml.sketch.row_sample import RowSample
+from otel_ml.sketch.sketched_columns import SketchedColumns
 from otel_ml.sketch.summary import FeatureSummary
 
 FORMAT_VERSION = 1
@@ -35,8 +37,12 @@ class Snapshot:
         segment: The slice that all of this is about; None for the whole model. Rows of a slice are counted in the
             whole's snapshot as well, so slices are never added to it.
         packages_digest: Hash over the versions of the packages installed in the process; empty when unknown.
+        row_sample: Some of the rows themselves, where the process was told to send them.
         binned: Those of the features that are nothing but counts in bins, as matrices, where someone packed them.
+        sketched: Those that are nothing but histograms, perhaps with quantiles, likewise.
         unbinned: The other features then; None where nothing was packed.
+        resource: What the receiver was asked for of the OTLP resource it came with, such as {"service.version":
+            "1.4"}; no part of the encoded snapshot.
     """
 
     producer_id: bytes
@@ -49,5 +55,8 @@ class Snapshot:
     features: Sequence[FeatureSummary]
     segment: Segment | None = None
     packages_digest: str = ""
+    row_sample: RowSample | None = None
     binned: Sequence[BinnedColumns] = ()
+    sketched: Sequence[SketchedColumns] = ()
     unbinned: Sequence[FeatureSummary] | None = None
+    resource: Mapping[str, str] = field(default_factory=dict)

@@ -32,6 +32,7 @@ from otel_ml.drift.windows import window_distributions
 from otel_ml.sketch.bins import BinLayout
 from otel_ml.sketch.distribution import Distribution
 from otel_ml.sketch.feature import FeatureKey, FeatureKind, ModelKey
+from otel_ml.sketch.snapshot import Segment
 from otel_ml.sketch.summary import FeatureSummary
 
 # Of a longer time, so much must have been seen before it counts as that time.
@@ -136,7 +137,10 @@ class NamedReferences:
         return [self.read(selection) for selection in self.select(window)]
 
     def select(self, window: Window) -> list[Selection]:
-        """All references that are configured, in order, found but not read. Looks into open windows: same thread."""
+        """All references that are configured, in order, found but not read. Looks into open windows: same thread.
+
+        A segment has them only where that is configured, and a deployment at least the stable one.
+        """
         finders: dict[str, Callable[[Window], Selection]] = {
             BASELINE: self._baseline,
             TRAILING: self._trailing,
@@ -144,7 +148,10 @@ class NamedReferences:
             LAST_WEEK: self._last_week,
             STABLE: self._stable,
         }
-        found = [finders[name](window) for name in self._settings.names(self._history.length)]
+        names = self._settings.names(self._history.length)
+        if window.segment is not None and not self._settings.segments:
+            names = (STABLE,) if STABLE in names and self._is_deployment(window.segment) else ()
+        found = [finders[name](window) for name in names]
         if not any(selection.windows for selection in found):
             return found
         kinds = _kinds(window, self._baseline_of(window.model))
@@ -256,12 +263,9 @@ class NamedReferences:
         return columns
 
     def _stable(self, window: Window) -> Selection:
-        settings = self._settings.stable
         own = Subject(window.model, window.segment)
-        if settings.dimension is not None and (own.segment is None or own.segment.dimension != settings.dimension):
-            return Selection(STABLE, "none", f"no segment of dimension {settings.dimension!r}")
         me = Deployment(own, self._first_heard(own, window), window)
-        chosen = stable_one(settings, me, self._others(own, window), self._min_rows)
+        chosen = stable_one(self._settings.stable, me, self._others(own, window), self._min_rows)
         if isinstance(chosen, str):
             return Selection(STABLE, "none", chosen)
         description = f"{chosen.title} in the same window"
@@ -286,7 +290,7 @@ class NamedReferences:
         """The other deployments of the model, as far as they have a window of the same time."""
         subjects = dict.fromkeys(self._history.subjects())
         slot = Slot(window.start_unix_nano, window.segment)
-        if self._open is not None and self._settings.stable.dimension is None:
+        if self._open is not None and not self._is_deployment(own.segment):
             subjects |= dict.fromkeys(Subject(model, own.segment) for model in self._open.streams)
         others = []
         for subject in subjects:
@@ -300,15 +304,12 @@ class NamedReferences:
         return others
 
     def _is_sibling(self, own: Subject, other: Subject) -> bool:
-        if self._settings.stable.dimension is None:
-            return other.model.name == own.model.name and other.model != own.model and other.segment == own.segment
-        return (
-            other.model == own.model
-            and own.segment is not None
-            and other.segment is not None
-            and other.segment.dimension == own.segment.dimension
-            and other.segment.value != own.segment.value
-        )
+        if self._is_deployment(own.segment):
+            return other.model == own.model and self._is_deployment(other.segment) and other.segment != own.segment
+        return other.model.name == own.model.name and other.model != own.model and other.segment == own.segment
+
+    def _is_deployment(self, segment: Segment | None) -> bool:
+        return segment is not None and segment.dimension == self._settings.stable.dimension
 
     def _first_heard(self, subject: Subject, window: Window) -> int:
         first = self._history.first_heard(subject)

@@ -60,14 +60,15 @@ class StableSettings(Settings):
     Attributes:
         choose: "longest_lived": the one heard of first; "most_rows": the one with most rows in the window; "listed":
             the first of `versions` that is there; or "off".
-        versions: By name of the model, for "listed".
-        dimension: Deployments are told apart by the version of the model; or, where this names a dimension of segments,
-            by their value of it.
+        versions: By name of the model, for "listed"; or values of the dimension.
+        dimension: Deployments are told apart by the version of the model; and, where this names a resource attribute,
+            such as service.version or k8s.replicaset.name, those of one version by it. It may name a dimension of
+            segments, too.
     """
 
     choose: Annotated[Literal["longest_lived", "most_rows", "listed", "off"], BeforeValidator(_off)] = "longest_lived"
     versions: Mapping[str, Annotated[tuple[str, ...], Field(strict=False)]] = Field(default_factory=dict)
-    dimension: str | None = Field(default=None, min_length=1)
+    dimension: str | None = Field(default=None, min_length=1, max_length=256)
 
     @model_validator(mode="after")
     def _lists_what_it_chooses_from(self) -> StableSettings:
@@ -75,6 +76,10 @@ class StableSettings(Settings):
             raise ValueError('choose: "listed" needs versions (such as {fraud: ["3"]})')
         if self.choose != "listed" and self.versions:
             raise ValueError(f'versions: are not used with choose: {self.choose!r} (choose: "listed")')
+        if self.choose == "off" and self.dimension is not None:
+            raise ValueError(
+                f"dimension: {self.dimension!r} is not used with choose: 'off' (choose: \"longest_lived\")"
+            )
         return self
 
 
@@ -152,4 +157,6 @@ TRAILING: Final = "trailing"
 LAST_DAY: Final = "last_day"
 LAST_WEEK: Final = "last_week"
 STABLE: Final = "stable"
+SAME_HOUR: Final = "same_hour"
+"""The same hour of about the last seven days."""
 SEASONAL: Final = (LAST_DAY, LAST_WEEK)

@@ -3,6 +3,7 @@
 import base64
 
 import pytest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from processor_samples import (
     Producer,
     categorical,
@@ -149,3 +150,60 @@ def test_bytes_that_are_no_request_are_undecodable(signal):
     """They will not get better by being sent again."""
     with pytest.raises(UndecodableRequestError, match="not a valid Export"):
         decode.count_items(signal, b"\xff\xff\xff")
+
+
+def test_a_snapshot_knows_what_was_asked_of_its_own_resource():
+    """And nothing else of it: two deployments may share one request of a Collector."""
+    request = logs_request(snapshot_record(sample()), resource={"service.version": "1.4", "host.name": "a"})
+    request.MergeFrom(logs_request(text_record(), snapshot_record(sample()), resource={"service.version": "1.5"}))
+    request.MergeFrom(logs_request(snapshot_record(sample())))
+
+    logs = decode.read_logs(request.SerializeToString(), take=True, resource_attributes={"service.version"})
+
+    assert [dict(snapshot.resource) for snapshot in logs.snapshots] == [
+        {"service.version": "1.4"},
+        {"service.version": "1.5"},
+        {},
+    ]
+
+
+def test_nothing_of_a_resource_is_kept_unless_it_is_asked_for():
+    """Most pipelines tell no deployments apart."""
+    request = logs_request(snapshot_record(sample()), resource={"service.version": "1.4"})
+
+    (snapshot,) = decode.read_logs(request.SerializeToString(), take=True).snapshots
+
+    assert snapshot.resource == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "known"),
+    [
+        ([{"string_value": "1.4"}], "1.4"),
+        ([{"string_value": "ü" * 256}], "ü" * 256),
+        ([{"string_value": "x" * 257}], None),
+        ([{"string_value": "x" * 10_000_000}], None),
+        ([{"string_value": ""}], None),
+        ([{"int_value": -7}], "-7"),
+        ([{"bool_value": False}], "false"),
+        ([{"double_value": 1.5}], None),
+        ([{"bytes_value": b"1.4"}], None),
+        ([{"array_value": {"values": [{"string_value": "1.4"}]}}], None),
+        ([{"kvlist_value": {"values": [{"key": "service.version"}]}}], None),
+        ([{}], None),
+        ([{"string_value": "1.4"}, {"string_value": "1.5"}], "1.4"),
+        ([{"double_value": 1.5}, {"string_value": "1.5"}], None),
+        ([{"string_value": "1.4"}] * 5_000, "1.4"),
+    ],
+)
+def test_a_resource_attribute_is_a_short_text_or_nothing(values, known):
+    """Whatever stands there, nothing large is kept, the snapshot is read, and of two with one key the first counts."""
+    request = logs_request(snapshot_record(sample()))
+    for value in values:
+        request.resource_logs[0].resource.attributes.add(key="service.version", value=AnyValue(**value))
+
+    logs = decode.read_logs(request.SerializeToString(), take=True, resource_attributes={"service.version"})
+
+    (snapshot,) = logs.snapshots
+    assert snapshot.resource.get("service.version") == known
+    assert logs.rejected == {}

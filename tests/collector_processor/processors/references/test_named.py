@@ -234,7 +234,34 @@ def test_deployments_may_be_segments():
     reference = one(found, windows[-1], "stable")
 
     assert reference.description == "service.version '1.4' in the same window"
-    assert one(found, amounts(MONDAY), "stable").insufficient == "no segment of dimension 'service.version'"
+    assert one(found, windows[1], "stable").insufficient == "service.version '1.4' is the stable one itself"
+
+
+def test_versions_of_the_model_are_compared_beside_deployments_of_one_version():
+    """Whichever a rolling update changes; the deployments of another version are none of this one's."""
+    old, new = (Segment("service.version", version) for version in ("1.4", "1.5"))
+    stable, canary = amounts(MONDAY), amounts(MONDAY, model=CANARY)
+    windows = [amounts(MONDAY - HOUR), stable, canary, amounts(MONDAY, model=CANARY, segment=new)]
+    found = references([*windows, amounts(MONDAY, segment=old)], stable={"dimension": "service.version"})
+
+    whole, deployment = one(found, canary, "stable"), one(found, windows[-1], "stable")
+
+    assert whole.description == "version '3' in the same window"
+    assert deployment.insufficient == "no other deployment in this window"
+
+
+def test_a_deployment_has_the_stable_one_for_a_reference_and_a_segment_none_unless_asked():
+    """What is kept of every segment costs memory; of a deployment, only its neighbour in the same minutes is asked."""
+    deployment, slice_of = Segment("service.version", "1.4"), Segment("country", "NO")
+    names = {}
+    for segments in (False, True):
+        found = references(segments=segments, stable={"dimension": "service.version"})
+        for segment in (deployment, slice_of):
+            names[segment, segments] = [reference.name for reference in found.of(amounts(MONDAY, segment=segment))]
+
+    assert names[deployment, False] == ["stable"]
+    assert names[slice_of, False] == []
+    assert names[deployment, True] == names[slice_of, True] == ["baseline", "last_day", "last_week", "stable"]
 
 
 def test_versions_with_baselines_of_their_own_are_compared():

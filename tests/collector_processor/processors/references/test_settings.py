@@ -103,6 +103,17 @@ def test_the_stable_deployment_can_be_switched_off():
             {"stable": {"versions": {"fraud": ["3"]}}},
             "references::stable: versions: are not used with choose: 'longest_lived' (choose: \"listed\")",
         ),
+        (
+            {"stable": {"choose": "off", "dimension": "service.version"}},
+            (
+                "references::stable: dimension: 'service.version' is not used with choose: 'off'"
+                ' (choose: "longest_lived")'
+            ),
+        ),
+        (
+            {"stable": {"dimension": 7}},
+            "references::stable::dimension: 7 is not valid (a text)",
+        ),
         ({"rollup": "5m"}, "references::rollup: 300 s is too short (at least 1h, or 0 for none)"),
         ({"neighbours": 9}, "references::neighbours: 9 is not valid (at most 6)"),
         (
