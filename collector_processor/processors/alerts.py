@@ -2,8 +2,8 @@
 
 A check breaches in a window when the effect is big AND it is significant after correcting for the number of columns.
 It fires when that was so in k of the last m windows, and it resolves when the effect stayed below an off-threshold,
-lower than the one it fired at, for some windows in a row. Between the two nothing changes, so that a score that
-hovers around the threshold does not flap. Windows without enough rows say nothing either way.
+lower than the one it fired at, or was usual for its time, for some windows in a row. Between the two nothing changes,
+so that a score that hovers around the threshold does not flap. Windows without enough rows say nothing either way.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from typing import Final, NamedTuple
 
 from pydantic import Field, model_validator
 
-from collector_processor.processors.evaluation import GRADUAL_DRIFT, Check, FeatureEvaluation, WindowEvaluation
+from collector_processor.processors.evaluation import (
+    DRIFT,
+    GRADUAL_CORRELATION_DRIFT,
+    GRADUAL_DRIFT,
+    SLOW_DRIFT,
+    Check,
+    FeatureEvaluation,
+    WindowEvaluation,
+)
 from collector_processor.processors.references.settings import BASELINE
 from collector_processor.settings import Settings
 from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
@@ -32,7 +40,7 @@ class AlertSettings(Settings):
         breaches: Windows that must breach (k) …
         windows: … of the latest so many (m).
         clear_ratio: The off-threshold as a share of the threshold.
-        clear_windows: Windows in a row below the off-threshold that resolve.
+        clear_windows: Windows in a row below the off-threshold, or usual for their time, that resolve.
     """
 
     alpha: float = Field(default=0.05, gt=0, le=0.5)
@@ -74,7 +82,7 @@ class Alert:
 
     Attributes:
         recent: For each of the last m windows whether it breached, latest last.
-        clear: Windows in a row below the off-threshold.
+        clear: Windows in a row below the off-threshold, or usual for their time.
         since_unix_nano: End of the window in which it came into its state.
     """
 
@@ -101,6 +109,8 @@ class Transition:
     reason: str
 
 
+# What shows in a window, or in a day, is no news as a sum of many.
+_PLAINER: Final = (DRIFT, GRADUAL_DRIFT)
 # Alerts remembered at once.
 _LIMIT: Final = 100_000
 
@@ -121,7 +131,7 @@ class AlertBook:
         transitions = []
         for feature in window.features:
             for check in feature.checks:
-                key = AlertKey(window.model, feature.key, check.name, window.segment)
+                key = AlertKey(window.model, feature.subject, check.name, window.segment)
                 transition = self._observe(key, check, feature, window)
                 if transition is not None:
                     transitions.append(transition)
@@ -131,6 +141,13 @@ class AlertBook:
         """Where an alert stands."""
         alert = self.alerts.get(key)
         return alert.state if alert else AlertState.QUIET
+
+    def told_by(self, key: AlertKey) -> str | None:
+        """The alert that fires already and says all that this one does, if there is one."""
+        if key.check != SLOW_DRIFT:
+            return None
+        firing = (name for name in _PLAINER if self.state(key._replace(check=name)) is AlertState.FIRING)
+        return next(firing, None)
 
     def encode(self) -> dict[str, bytes]:
         """The alerts, to be kept."""
@@ -165,9 +182,11 @@ class AlertBook:
                 return None
             alert = self.alerts[key] = Alert()
         alert.recent = [*alert.recent, breached][-settings.windows :]
-        alert.clear = alert.clear + 1 if check.score < settings.clear_ratio * check.threshold else 0
+        # What turns out to be usual at this time is over too, or the next change would be no news.
+        is_clear = check.score < settings.clear_ratio * check.threshold or bool(check.overruled_by)
+        alert.clear = alert.clear + 1 if is_clear else 0
         # A day is many windows already.
-        needed = 1 if check.name == GRADUAL_DRIFT else settings.breaches
+        needed = 1 if check.name in (GRADUAL_DRIFT, SLOW_DRIFT, GRADUAL_CORRELATION_DRIFT) else settings.breaches
         before, after = alert.state, self._next_state(alert, needed)
         if before is after:
             return None
@@ -197,14 +216,18 @@ class AlertBook:
     def _reason(self, alert: Alert, check: Check, window: WindowEvaluation) -> str:
         settings = self._settings
         if alert.state is AlertState.FIRING:
-            verdict = f"{_number(check.score)} > {_number(check.threshold)}"
+            sign = ">" if check.score > check.threshold else "at least"
+            verdict = f"{_number(check.score)} {sign} {_number(check.threshold)}"
             windows = f"{sum(alert.recent)} of {settings.windows} windows"
         else:
             verdict = f"{_number(check.score)} < {_number(settings.clear_ratio * check.threshold)}"
+            if check.overruled_by:
+                verdict = f"{_number(check.score)}, as usual at this time ({', '.join(check.overruled_by)})"
             windows = f"{alert.clear} windows in a row"
         baseline = window.baseline_id[:8] if window.baseline_id else "none"
         against = f"baseline {baseline}" if check.reference == BASELINE else f"against {check.reference}"
-        return f"{_measure(check)} {verdict}, {_significance(check)}, n={check.n}, {windows}, {against}"
+        note = f" ({check.note})" if check.note else ""
+        return f"{_measure(check)} {verdict}{note}, {_significance(check)}, n={check.n}, {windows}, {against}"
 
 
 def _measure(check: Check) -> str:

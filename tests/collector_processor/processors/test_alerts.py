@@ -71,6 +71,21 @@ def test_a_resolved_alert_needs_new_breaches_to_fire_again():
     assert states == ["PENDING", "FIRING", "QUIET", "PENDING"]
 
 
+def test_an_alert_resolves_once_another_day_finds_the_same_usual():
+    """On the first day a season looks like drift; from the second on, what fires must be news again."""
+    book = AlertBook(AlertSettings())
+    observe(book, 0.3, 0.3)
+    seasonal = [window(0.3, number=number) for number in (2, 3)]
+    for evaluation in seasonal:
+        (feature,) = evaluation.features
+        feature.checks[0] = replace(feature.checks[0], overruled_by=("last_day",))
+
+    transitions = [transition for evaluation in seasonal for transition in book.observe(evaluation)]
+
+    assert [transition.state.name for transition in transitions] == ["QUIET"]
+    assert "0.30, as usual at this time (last_day)" in transitions[0].reason
+
+
 @pytest.mark.parametrize(("score", "q_value"), [(0.3, 0.5), (0.1, 1e-9)])
 def test_neither_magnitude_nor_significance_fires_alone(score, q_value):
     """A big score may be chance, a significant one too small to matter."""
@@ -156,3 +171,33 @@ def test_a_day_needs_no_second_one():
     transitions = book.observe(replace(seen, features=[replace(feature, checks=checks)]))
 
     assert [transition.state for transition in transitions] == [AlertState.FIRING]
+
+
+def slow(score, *, number=0):
+    """A window with a check for slow drift, whose threshold is 12."""
+    note = "0.1 standard deviations above the same hours of the days before, for 9 hours"
+    check = Check("slow_drift", "cusum", score, 12.0, score >= 12.0, None, 1_000, reference="same_hour", note=note)
+    evaluated = window(0.0, number=number)
+    return replace(evaluated, features=[replace(evaluated.features[0], checks=[check])])
+
+
+def test_slow_drift_fires_at_once():
+    """Many hours are in it already."""
+    (transition,) = AlertBook(AlertSettings()).observe(slow(12.0))
+
+    assert transition.state is AlertState.FIRING
+    assert transition.reason == (
+        "CUSUM 12.00 at least 12.00 (0.1 standard deviations above the same hours of the days before, for 9 hours),"
+        " no test, n=1000, 1 of 3 windows, against same_hour"
+    )
+
+
+def test_slow_drift_is_told_by_the_drift_that_fires_already():
+    """Of two alerts about one column, one wakes somebody."""
+    book, slow_key = AlertBook(AlertSettings()), KEY._replace(check="slow_drift")
+    before = book.told_by(slow_key)
+    observe(book, 0.3, 0.3)
+
+    assert before is None
+    assert book.told_by(slow_key) == "drift"
+    assert book.told_by(KEY) is None
