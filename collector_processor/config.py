@@ -19,6 +19,9 @@ from collector_processor.component import Signal
 from collector_processor.errors import InvalidConfigurationError, Problem
 from collector_processor.exporters.otlp import OtlpExporterSettings, OtlpGrpcSettings, OtlpHttpSettings
 from collector_processor.processors.drift import DriftSettings
+from collector_processor.processors.evaluation.deciding import compares
+from collector_processor.processors.evaluation.settings import AUTO
+from collector_processor.processors.series import ConceptWatch
 from collector_processor.receivers.otlp_grpc import OtlpReceiverSettings
 from collector_processor.settings import Duration, PositiveDuration, Settings
 from collector_processor.store.sqlite import StoreSettings
@@ -26,6 +29,7 @@ from collector_processor.validation import SettingsT, did_you_mean, validate
 from otel_ml.baseline import Baseline
 from otel_ml.drift import registry
 from otel_ml.drift.detector import DriftDetector
+from otel_ml.drift.text import METHODS as TEXT_METHODS
 from otel_ml.errors import BaselineError, ConfigurationError
 from otel_ml.sketch.feature import ModelKey
 
@@ -118,6 +122,7 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Configurati
         if drift is not None:
             baselines = _baselines(drift, where, problems)
             detectors = _detectors(drift, where, problems)
+            _try_concept(drift, where, problems)
     if problems or store is None or service is None:
         raise InvalidConfigurationError(problems)
     return Configuration(
@@ -232,6 +237,14 @@ def _baselines(drift: DriftSettings, path: tuple[str, ...], problems: list[Probl
     return [baseline for _, baseline in found.values()]
 
 
+def _try_concept(drift: DriftSettings, path: tuple[str, ...], problems: list[Problem]) -> None:
+    """As problems what river's detectors cannot be made of; importing river takes seconds, here rather than later."""
+    try:
+        ConceptWatch(drift.concept, path="::".join((*path, "concept"))).prepare()
+    except ConfigurationError as error:
+        problems.append(Problem((), str(error)))
+
+
 def _detectors(drift: DriftSettings, path: tuple[str, ...], problems: list[Problem]) -> dict[str, DriftDetector]:
     found: dict[str, DriftDetector] = {}
     for name, settings in drift.detectors.items():
@@ -240,9 +253,16 @@ def _detectors(drift: DriftSettings, path: tuple[str, ...], problems: list[Probl
         except ConfigurationError as error:
             problems.append(Problem((), str(error)))
     for kind, name in drift.decide_by:
-        # Vectors have detectors of their own, all of which are run.
-        if kind != "embedding" and name not in drift.detectors:
-            valid = f"(configured detectors: {', '.join(drift.detectors) or 'none'})"
+        valid = f"(configured detectors: {', '.join(drift.detectors) or 'none'})"
+        # Vectors and texts have detectors of their own, all of which are run.
+        if kind in ("embedding", "joint") or (kind == "text" and name in TEXT_METHODS):
+            continue
+        if name == AUTO:
+            # One that could not be created is told above.
+            if len(found) == len(drift.detectors) and not any(compares(one, kind) for one in found.values()):
+                problem = f"'auto' has nothing to choose from for {kind} columns {valid}"
+                problems.append(Problem((*path, "decide_by", kind), problem))
+        elif name not in drift.detectors:
             hint = did_you_mean(name, drift.detectors)
             problems.append(Problem((*path, "decide_by", kind), f"{name!r} is not configured {valid}{hint}"))
     return found

@@ -46,6 +46,12 @@ class Settings:
         min_category_count: A category leaves under its name once a process has seen it so often, or at once if it is
             in the baseline or a class of the model; 1 names all.
         sample_values: Send sampled, exact and extreme values of numeric columns that are not binned by a baseline.
+        text_vocabulary: Send how often words of texts fall into each of 256 buckets, which shows that others are used,
+            and not which.
+        sample_rows: Rows kept per model and export interval that are sent as they are, for what only rows can show; 0
+            sends none. Raw values leave the process; without `sample_values` none do.
+        correlations: Send moments of the numeric features together, so that changes of their correlations are found;
+            needs a baseline.
         prediction_id_header: Header of a response that holds the prediction's id; empty for none.
     """
 
@@ -65,6 +71,9 @@ class Settings:
     hash_key: str = field(default="", repr=False)
     min_category_count: int = 10
     sample_values: bool = True
+    text_vocabulary: bool = True
+    sample_rows: int = 0
+    correlations: bool = True
     prediction_id_header: str = semconv.PREDICTION_ID_HEADER
 
     @classmethod
@@ -180,6 +189,14 @@ def _exactly(kind: type) -> Callable[[Any], Any]:
     return check
 
 
+def _row_count(value: Any) -> int:
+    number = _at_least(0)(value)
+    if number > _MAX_SAMPLE_ROWS:
+        raise ValueError(f"a whole number from 0 to {_MAX_SAMPLE_ROWS}")
+    return number
+
+
+_MAX_SAMPLE_ROWS = 2_000  # otel_ml.sketch.row_sample.MAX_ROWS, which would import numpy
 _interval, _queue, _features = _at_least(10), _at_least(1), _at_least(1)
 
 _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
@@ -199,6 +216,9 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     variables.OTEL_PYTHON_ML_HASH_KEY: ("hash_key", str),
     variables.OTEL_PYTHON_ML_MIN_CATEGORY_COUNT: ("min_category_count", _at_least(1)),
     variables.OTEL_PYTHON_ML_SAMPLE_VALUES: ("sample_values", _boolean),
+    variables.OTEL_PYTHON_ML_TEXT_VOCABULARY: ("text_vocabulary", _boolean),
+    variables.OTEL_PYTHON_ML_SAMPLE_ROWS: ("sample_rows", _row_count),
+    variables.OTEL_PYTHON_ML_CORRELATIONS: ("correlations", _boolean),
     variables.OTEL_PYTHON_ML_PREDICTION_ID_HEADER: ("prediction_id_header", _header),
 }
 
@@ -219,5 +239,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "hash_key": _exactly(str),
     "min_category_count": _at_least(1),
     "sample_values": _exactly(bool),
+    "text_vocabulary": _exactly(bool),
+    "sample_rows": _row_count,
+    "correlations": _exactly(bool),
     "prediction_id_header": _header,
 }

@@ -111,6 +111,27 @@ OTEL_PYTHON_ML_SAMPLE_VALUES = "OTEL_PYTHON_ML_SAMPLE_VALUES"
 Whether sampled, exact and extreme numbers may leave within summaries. Default: true
 """
 
+OTEL_PYTHON_ML_TEXT_VOCABULARY = "OTEL_PYTHON_ML_TEXT_VOCABULARY"
+"""
+.. envvar:: OTEL_PYTHON_ML_TEXT_VOCABULARY
+
+Whether counts of hashed words of texts may leave, 256 for each column and none for a single text. Default: true
+"""
+
+OTEL_PYTHON_ML_SAMPLE_ROWS = "OTEL_PYTHON_ML_SAMPLE_ROWS"
+"""
+.. envvar:: OTEL_PYTHON_ML_SAMPLE_ROWS
+
+Rows of each model and export interval that are sent as they are, raw values and all, at most 2000. Default: 0
+"""
+
+OTEL_PYTHON_ML_CORRELATIONS = "OTEL_PYTHON_ML_CORRELATIONS"
+"""
+.. envvar:: OTEL_PYTHON_ML_CORRELATIONS
+
+Whether moments of the numeric features together are sent, where a baseline has them. Default: true
+"""
+
 OTEL_PYTHON_ML_PREDICTION_ID_HEADER = "OTEL_PYTHON_ML_PREDICTION_ID_HEADER"
 """
 .. envvar:: OTEL_PYTHON_ML_PREDICTION_ID_HEADER

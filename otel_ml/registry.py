@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from otel_ml import semconv
 from otel_ml.drift.multivariate import BUILTIN_MULTIVARIATE
 from otel_ml.drift.registry import BUILTIN_DETECTORS
+from otel_ml.drift.text import METHODS as TEXT_METHODS
 
 Type = Literal["string", "int", "double", "boolean", "string[]", "any", "map", "bytes"]
 Level = Literal["required", "recommended", "conditionally_required", "opt_in"]
@@ -103,6 +104,12 @@ ATTRIBUTES: Final = (
     Attribute(semconv.ALERT_STATE, "string", "Where an alert is.", ("pending", "firing", "resolved")),
     Attribute(semconv.ALERT_REASON, "string", "Why, in one sentence with its numbers.", ("PSI 0.41 > 0.2, q = 1e-9",)),
     Attribute(semconv.DRIFT_METHOD, "string", "The statistic.", ("psi", "ks")),
+    Attribute(
+        semconv.DRIFT_METHOD_REASON,
+        "string",
+        "Why it was chosen, in one sentence.",
+        ("psi: counts in 64 cells, 12,400 values",),
+    ),
     Attribute(semconv.DRIFT_SCORE, "double", "Its value.", (0.41,)),
     Attribute(semconv.DRIFT_THRESHOLD, "double", "Above what the column counts as drifted.", (0.2,)),
     Attribute(semconv.DRIFT_REFERENCE, "string", "What was compared with.", ("baseline", "last_day", "stable")),
@@ -113,6 +120,17 @@ ATTRIBUTES: Final = (
         "Ranges or categories that carry most of the drift, each with its share then and now.",
         (["> 75: 2.0% → 31.4%"],),
     ),
+    Attribute(
+        semconv.DRIFT_ATTRIBUTION,
+        "string[]",
+        "Features that can account for a prediction's drift, each with its share, and the share of none.",
+        (["income 0.62", "(unexplained) 0.38"],),
+    ),
+    Attribute(
+        semconv.DRIFT_RANK, "string", "Place among the features that drifted, most important first.", ("1 of 12",)
+    ),
+    Attribute(semconv.DRIFT_SERIES, "string", "What is watched window by window.", ("prediction_mean", "drift_score")),
+    Attribute(semconv.DRIFT_VALUE, "double", "The series' value where the change showed.", (0.41,)),
     Attribute(semconv.ALERT_CAUSE, "string", "The alert that tells of it already.", ("common_change",)),
     Attribute(semconv.ALERT_FEATURES, "string[]", "Features that began to drift together.", (["age", "income"],)),
     Attribute(semconv.DRIFT_P_VALUE, "double", "Chance of such a score without drift.", (1e-9,)),
@@ -157,6 +175,7 @@ _ALERT: Final = (
         _when(name, "it is about one column")
         for name in (semconv.DRIFT_METHOD, semconv.DRIFT_SCORE, semconv.DRIFT_THRESHOLD)
     ),
+    _when(semconv.DRIFT_METHOD_REASON, "it was chosen automatically"),
     _when(semconv.DRIFT_P_VALUE, "the statistic has one"),
     _when(semconv.DRIFT_Q_VALUE, "the statistic has a p-value"),
     _when(semconv.BASELINE_ID, "the window was compared with a baseline"),
@@ -164,11 +183,14 @@ _ALERT: Final = (
     _when(semconv.DRIFT_REFERENCE, "it is about drift"),
     _when(semconv.DRIFT_REFERENCE_DESCRIPTION, "it is about drift"),
     _when(semconv.DRIFT_MOVED, "ranges or categories that moved can be told"),
+    _when(semconv.DRIFT_ATTRIBUTION, "it is about a prediction"),
+    _when(semconv.DRIFT_RANK, "it is about a feature that drifted"),
     _when(semconv.ALERT_CAUSE, "it is part of a change that was told already"),
     _when(semconv.ALERT_FEATURES, "it is about features that changed together"),
     _when(semconv.EXEMPLAR_TRACE_IDS, "requests that show it were traced"),
     _when(semconv.EXEMPLAR_PREDICTION_IDS, "requests that show it had ids"),
 )
+_SERIES: Final = (*_COLUMN, Use(semconv.DRIFT_SERIES), Use(semconv.DRIFT_METHOD))
 _SIGNAL: Final = (Use(semconv.PROCESSOR_SIGNAL),)
 _SENT: Final = (*_SIGNAL, Use(semconv.PROCESSOR_EXPORTER))
 
@@ -189,6 +211,8 @@ _METRIC_USES: Final[dict[semconv.Metric, tuple[Use, ...]]] = {
     semconv.FEATURE_TYPE_MISMATCH_RATIO: (*_FEATURE, *_SEGMENT),
     semconv.FEATURE_INFINITE_RATIO: (*_FEATURE, *_SEGMENT),
     semconv.MODEL_DRIFT_SHARE: (*_MODEL, *_SEGMENT),
+    semconv.MODEL_DRIFT_CLASSIFIER: _MODEL,
+    semconv.FEATURE_DRIFT_IMPORTANCE: _FEATURE,
     semconv.MODEL_ROWS: (*_MODEL, *_SEGMENT),
     semconv.MODEL_PRODUCERS: (*_MODEL, *_SEGMENT, Use(semconv.PACKAGES_DIGEST)),
     semconv.ALERT_STATE_METRIC: (*_COLUMN, *_SEGMENT, Use(semconv.ALERT_NAME)),
@@ -209,6 +233,7 @@ _METRIC_USES: Final[dict[semconv.Metric, tuple[Use, ...]]] = {
     semconv.PROCESSOR_HISTORY_DROPPED: (Use(semconv.DROP_REASON),),
     semconv.PROCESSOR_PRODUCERS_FORGOTTEN: (),
     semconv.PROCESSOR_ERRORS: (Use(semconv.PROCESSOR_TASK),),
+    semconv.CONCEPT_ALARMS: _SERIES,
 }
 
 SPANS: Final = (
@@ -277,6 +302,18 @@ EVENTS: Final = (
     ),
     Signal(semconv.EVENT_DRIFT_DETECTED, "event", "A column began to drift.", _ALERT),
     Signal(semconv.EVENT_ALERT, "event", "An alert fired or was resolved.", _ALERT),
+    Signal(
+        semconv.EVENT_CONCEPT_ALARM,
+        "event",
+        "A streaming detector found a change in a series of windows.",
+        (
+            *_SERIES,
+            *(
+                Use(name)
+                for name in (semconv.DRIFT_VALUE, semconv.WINDOW_START, semconv.WINDOW_END, semconv.WINDOW_ROWS)
+            ),
+        ),
+    ),
 )
 
 _RATIOS: Final = (
@@ -295,9 +332,16 @@ _OF_COLUMNS: Final[dict[semconv.Metric, tuple[Use, ...]]] = {
     **{semconv.of_prediction(metric): (*_OUTPUT, *_SEGMENT) for metric in _RATIOS},
     **{
         semconv.feature_drift(method): (*_FEATURE, _REFERENCE, *_SEGMENT)
-        for method in (*BUILTIN_DETECTORS, *BUILTIN_MULTIVARIATE)
+        for method in (*BUILTIN_DETECTORS, *BUILTIN_MULTIVARIATE, *sorted(TEXT_METHODS))
     },
-    **{semconv.prediction_drift(method): (*_OUTPUT, _REFERENCE, *_SEGMENT) for method in BUILTIN_DETECTORS},
+    **{
+        semconv.prediction_drift(method): (*_OUTPUT, _REFERENCE, *_SEGMENT)
+        for method in (*BUILTIN_DETECTORS, *sorted(TEXT_METHODS))
+    },
+    **{
+        semconv.model_drift(method): (*_MODEL, _REFERENCE, *_SEGMENT)
+        for method in ("correlation", "covariance", "mahalanobis", "pca_reconstruction")
+    },
 }
 
 METRICS: Final = tuple(

@@ -53,25 +53,35 @@ SKETCH_SEQUENCE: Final = "ml.sketch.sequence"
 SKETCH_ROWS: Final = "ml.sketch.rows"
 
 ALERT_NAME: Final = "ml.alert.name"
-"""What is watched: "drift", "gradual_drift", "canary_drift", "missing", "unseen_category", …, "common_change"."""
+"""What is watched: "drift", "gradual_drift", "slow_drift", "canary_drift", "missing", …, "common_change"."""
 ALERT_STATE: Final = "ml.alert.state"
 ALERT_REASON: Final = "ml.alert.reason"
 """One sentence: score, threshold, q-value, rows, windows."""
 DRIFT_METHOD: Final = "ml.drift.method"
+DRIFT_METHOD_REASON: Final = "ml.drift.method.reason"
+"""Why that method was chosen: "psi: counts in 64 cells, 12,400 values"."""
 DRIFT_SCORE: Final = "ml.drift.score"
 DRIFT_THRESHOLD: Final = "ml.drift.threshold"
 DRIFT_P_VALUE: Final = "ml.drift.p_value"
 DRIFT_Q_VALUE: Final = "ml.drift.q_value"
 DRIFT_REFERENCE: Final = "ml.drift.reference"
-"""What a window was compared with: "baseline", "trailing", "last_day", "last_week" or "stable"."""
+"""What a window was compared with: "baseline", "trailing", "last_day", "last_week", "same_hour" or "stable"."""
 DRIFT_REFERENCE_DESCRIPTION: Final = "ml.drift.reference.description"
 """Which one that is, for people: a baseline's id, a span of time, a version."""
 DRIFT_MOVED: Final = "ml.drift.moved"
 """Ranges or categories that carry most of the drift, each with its share then and now."""
+DRIFT_ATTRIBUTION: Final = "ml.drift.attribution"
+"""Of a prediction: features that can account for its drift, each with its share, and the share of none."""
+DRIFT_RANK: Final = "ml.drift.rank"
+"""Where a feature stands among those that drifted, by how far it moved times its importance: "1 of 12"."""
+DRIFT_SERIES: Final = "ml.drift.series"
+"""What a streaming detector watches, window by window: "prediction_mean", "missing_ratio" or "drift_score"."""
+DRIFT_VALUE: Final = "ml.drift.value"
+"""The series' value in the window in which the change showed."""
 ALERT_CAUSE: Final = "ml.alert.cause"
-"""The alert that tells of the change this one is a part of: "common_change"."""
+"""The alert that tells of the change this one is a part of: "common_change", "drift" or "gradual_drift"."""
 ALERT_FEATURES: Final = "ml.alert.features"
-"""Features that began to drift together."""
+"""Features that began to drift together, or by which a classifier tells the rows apart."""
 WINDOW_START: Final = "ml.window.start"
 WINDOW_END: Final = "ml.window.end"
 WINDOW_ROWS: Final = "ml.window.rows"
@@ -100,6 +110,7 @@ EVENT_SKETCH_SNAPSHOT: Final = "ml.sketch.snapshot"
 EVENT_INFERENCE_RESULT: Final = "ml.inference.result"
 EVENT_LABEL: Final = "ml.label"
 EVENT_DRIFT_DETECTED: Final = "ml.drift.detected"
+EVENT_CONCEPT_ALARM: Final = "ml.concept.alarm"
 EVENT_ALERT: Final = "ml.alert"
 
 # --- metrics ---------------------------------------------------------------------------------------------------------
@@ -170,12 +181,27 @@ LABEL_SHIFT: Final = Metric(
 MODEL_DRIFT_SHARE: Final = Metric(
     "ml.model.drift.share", "1", "Share of the model's features that drifted in the window.", "gauge"
 )
+MODEL_DRIFT_CLASSIFIER: Final = Metric(
+    "ml.model.drift.classifier",
+    "1",
+    "How well a classifier tells the window's rows from the training data's: AUC on rows unseen, 0.5 is chance.",
+    "gauge",
+)
+FEATURE_DRIFT_IMPORTANCE: Final = Metric(
+    "ml.feature.drift.importance",
+    "1",
+    "Share of the feature in what that classifier tells the rows apart by; absent where chance explains its AUC.",
+    "gauge",
+)
 MODEL_ROWS: Final = Metric("ml.model.window.rows", "{row}", "Rows merged into the window.", "gauge")
 MODEL_PRODUCERS: Final = Metric(
     "ml.model.window.producers",
     "{process}",
     "Processes that served the model in the window, by the digest of their packages.",
     "gauge",
+)
+CONCEPT_ALARMS: Final = Metric(
+    "ml.concept.alarms", "{alarm}", "Changes that a streaming detector found in a series of windows.", "counter"
 )
 ALERT_STATE_METRIC: Final = Metric("ml.alert.state", "1", "0 quiet, 1 pending, 2 firing.", "gauge")
 
@@ -191,6 +217,16 @@ def prediction_drift(method: str) -> Metric:
     """The gauge that carries one statistic of prediction drift."""
     return Metric(
         f"ml.prediction.drift.{method}", "{score}", f"Drift of a prediction against its baseline: {method}.", "gauge"
+    )
+
+
+def model_drift(method: str) -> Metric:
+    """The gauge that carries one statistic of the drift of how numeric features go together."""
+    return Metric(
+        f"ml.model.drift.{method}",
+        "{score}",
+        f"Drift of how a model's numeric features vary together, against its baseline: {method}.",
+        "gauge",
     )
 
 

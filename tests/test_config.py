@@ -39,6 +39,9 @@ def test_every_variable_reaches_its_setting():
         "OTEL_PYTHON_ML_HASH_KEY": "secret",
         "OTEL_PYTHON_ML_MIN_CATEGORY_COUNT": "3",
         "OTEL_PYTHON_ML_SAMPLE_VALUES": "false",
+        "OTEL_PYTHON_ML_SAMPLE_ROWS": "200",
+        "OTEL_PYTHON_ML_TEXT_VOCABULARY": "false",
+        "OTEL_PYTHON_ML_CORRELATIONS": "false",
         "OTEL_PYTHON_ML_PREDICTION_ID_HEADER": "X-Id",
     }
 
@@ -60,6 +63,9 @@ def test_every_variable_reaches_its_setting():
         hash_key="secret",
         min_category_count=3,
         sample_values=False,
+        sample_rows=200,
+        text_vocabulary=False,
+        correlations=False,
         prediction_id_header="x-id",
     )
 

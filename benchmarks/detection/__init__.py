@@ -9,7 +9,21 @@ from typing import Final
 
 from benchmarks.figure import Figure, Figures
 
-PARTS: Final = ("numbers", "categories", "replicas", "online", "month", "failing_loudly", "label_shift", "concept")
+PARTS: Final = (
+    "numbers",
+    "categories",
+    "choice",
+    "replicas",
+    "online",
+    "month",
+    "slow",
+    "failing_loudly",
+    "label_shift",
+    "concept",
+    "joint",
+    "classifier",
+    "texts",
+)
 """Modules of this package, each with `measure() -> Figures`; OTEL_ML_BENCHMARK_ROUNDS multiplies their repetitions."""
 
 

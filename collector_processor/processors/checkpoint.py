@@ -56,9 +56,10 @@ def restore(
         name, version, _, segment, _ = json.loads(key)
         header, _, payload = value.partition(b"\n")
         fields = json.loads(header)
-        parts = codec.decode(payload).features if payload else ()
+        found = codec.decode(payload) if payload else None
+        parts, rows = (found.features, found.row_sample) if found else ((), None)
         slice_of = Segment(*segment) if segment else None
-        windows.restore_window(ModelKey(name, version), segment=slice_of, parts=parts, **fields)
+        windows.restore_window(ModelKey(name, version), segment=slice_of, parts=parts, row_sample=rows, **fields)
 
 
 def _encode_stream(stream: Stream) -> bytes:
@@ -75,11 +76,15 @@ def _encode_window(window: Window) -> Iterator[bytes]:
     span = {"start_unix_nano": window.start_unix_nano, "end_unix_nano": window.end_unix_nano}
     counts = {"rows": window.rows, "dropped_rows": window.dropped_rows, "snapshots": window.snapshots}
     yield json.dumps({**span, **counts}).encode()
+    start, end = window.start_unix_nano, window.end_unix_nano
+    if window.row_sample is not None:
+        sample = window.row_sample.within(codec.SPLIT_BYTES)
+        alone = Snapshot(_PRODUCER, 1, window.model, start, end, 0, 0, [], row_sample=sample)
+        yield json.dumps(span).encode() + b"\n" + codec.encode(alone)
     by_kind: dict[FeatureKind, list[FeatureSummary]] = {}
     for (_, kind), part in window.parts.items():
         by_kind.setdefault(kind, []).append(part)
     for parts in by_kind.values():
-        start, end = window.start_unix_nano, window.end_unix_nano
         merged = Snapshot(_PRODUCER, 1, window.model, start, end, 0, 0, parts)
         for piece in codec.split(merged, lambda: 1):
             yield json.dumps(span).encode() + b"\n" + codec.encode(piece)

@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from collector_processor.component import Consumer, Event, Request, Results, Store
+from collector_processor.errors import StartError
 from collector_processor.processors import checkpoint, report
 from collector_processor.processors.alerts import AlertBook, AlertSettings
 from collector_processor.processors.common_changes import CommonChanges
@@ -29,10 +30,13 @@ from collector_processor.processors.evaluation import (
     Rule,
     WindowEvaluation,
 )
+from collector_processor.processors.evaluation.classifier import ClassifierSettings, RowClassifier
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.history import WindowHistory
 from collector_processor.processors.references.named import NamedReferences, Selection
 from collector_processor.processors.references.settings import ReferenceSettings
+from collector_processor.processors.series import ConceptAlarm, ConceptSettings, SeriesWatch, SlowDriftSettings
+from collector_processor.processors.series.alarms import alarm_event, series_of
 from collector_processor.processors.windows import Outcome, Window, WindowSettings, WindowStore
 from collector_processor.self_telemetry import SelfTelemetry
 from collector_processor.settings import Duration
@@ -40,6 +44,7 @@ from otel_ml import semconv
 from otel_ml.baseline import Baseline
 from otel_ml.drift.detector import DriftDetector
 from otel_ml.drift.registry import DEFAULT_DETECTORS
+from otel_ml.errors import ConfigurationError
 from otel_ml.sketch.feature import ModelKey
 from otel_ml.sketch.snapshot import Segment, Snapshot
 
@@ -67,6 +72,9 @@ class DriftSettings(WindowSettings):
         repeat: How often the gauges of the latest window are sent again, for backends that forget a gauge after a few
             minutes; 0 sends them once.
         references: What windows are compared with beside the baseline.
+        classifier: What tells a window's rows from the training data's, where both hold some.
+        slow_drift: Small changes that add up over many windows.
+        concept: Streaming detectors of river, each on a series of every model; none by default.
         forward_snapshots: Leave the snapshots in what is passed through.
     """
 
@@ -78,7 +86,23 @@ class DriftSettings(WindowSettings):
     alerts: AlertSettings = AlertSettings()
     repeat: Duration = 60.0
     references: ReferenceSettings = ReferenceSettings()
+    slow_drift: SlowDriftSettings = SlowDriftSettings()
+    classifier: ClassifierSettings = ClassifierSettings()
+    concept: tuple[ConceptSettings, ...] = Field(default=(), strict=False)
     forward_snapshots: bool = False
+
+    @model_validator(mode="after")
+    def _has_room_for_deployments(self) -> DriftSettings:
+        dimension = self.references.stable.dimension
+        if dimension is not None and not self.limits.segments:
+            raise ValueError(f"references::stable::dimension: {dimension!r} needs limits::segments above 0")
+        return self
+
+    @property
+    def resource_attributes(self) -> tuple[str, ...]:
+        """What snapshots should know of the resource they come with."""
+        dimension = self.references.stable.dimension
+        return () if dimension is None else (dimension,)
 
     @property
     def rule(self) -> Rule:
@@ -120,10 +144,12 @@ class DriftProcessor:
         self._store = store
         self._telemetry = telemetry
         self._checkpoint_interval_s = checkpoint_interval_s
-        self._windows = WindowStore(settings)
+        deployments = settings.references.stable.dimension
+        self._windows = WindowStore(settings, deployments=deployments)
         self._deduplicator = Deduplicator(settings.limits.producers)
         self._alerts = AlertBook(settings.alerts)
         self._common_changes = CommonChanges(settings.alerts.alpha, settings.alerts.windows)
+        self._series = SeriesWatch(settings.slow_drift, settings.concept, settings.alerts.alpha)
         references = References(baselines)
         self._evaluator = Evaluator(
             references,
@@ -132,7 +158,9 @@ class DriftProcessor:
             settings.quality,
             settings.min_rows,
             settings.rule,
+            deployments=deployments,
         )
+        self._classifier = RowClassifier(settings.classifier, references.find, self._evaluator.correction, telemetry)
         self._history = WindowHistory(settings.references, settings.window)
         self._named = NamedReferences(
             settings.references, self._history, references.find, settings.min_rows, self._windows
@@ -148,10 +176,20 @@ class DriftProcessor:
         self._forgotten = 0
 
     async def start(self) -> None:
-        """Remember what was kept, and begin to close windows."""
+        """Remember what was kept, and begin to close windows.
+
+        Raises:
+            StartError: A streaming detector is configured that cannot be made, for want of river, perhaps.
+        """
+        try:
+            await asyncio.to_thread(self._series.prepare)
+        except ConfigurationError as error:
+            raise StartError(str(error)) from error
         try:
             checkpoint.restore(self._store, self._windows, self._deduplicator, self._alerts, self._evaluator.correction)
             self._history.restore(self._store)
+            self._series.restore(self._store)
+            self._evaluator.deciding.restore(self._store)
         except Exception as error:
             # Of another version, perhaps: better to begin anew than not at all.
             self._telemetry.failed("restore", error)
@@ -241,11 +279,10 @@ class DriftProcessor:
         await self._in_thread(partial(self._remember, windows))
         for window in windows:
             try:
-                compares = window.segment is None or self._settings.references.segments
-                selections = self._named.select(window) if compares else []
-                evaluation = await self._in_thread(partial(self._evaluate, window, selections))
+                selections = self._named.select(window)
+                evaluation, changed = await self._in_thread(partial(self._evaluate, window, selections))
                 self._history.mark_drifted(window, evaluation.confirmed)
-                await self._report(evaluation)
+                await self._report(evaluation, changed)
             except Exception as error:
                 self._telemetry.failed("evaluate", error)
                 self._telemetry.count(semconv.PROCESSOR_WINDOWS, processor_outcome="failed")
@@ -263,12 +300,20 @@ class DriftProcessor:
             except Exception as error:
                 self._telemetry.failed("remember", error)
 
-    def _evaluate(self, window: Window, selections: Iterable[Selection]) -> WindowEvaluation:
+    def _evaluate(
+        self, window: Window, selections: Iterable[Selection]
+    ) -> tuple[WindowEvaluation, Sequence[ConceptAlarm]]:
         references = [self._named.read(selection) for selection in selections]
         rollup = self._named.rollup(window) if window.segment is None else None
-        return self._evaluator.evaluate(window, references, rollup)
+        evaluation = self._classifier.judged(window, self._evaluator.evaluate(window, references, rollup))
+        try:
+            return self._series.observe(evaluation)
+        except Exception as error:
+            # The window itself is still worth reporting.
+            self._telemetry.failed("series", error)
+            return evaluation, ()
 
-    async def _report(self, evaluation: WindowEvaluation) -> None:
+    async def _report(self, evaluation: WindowEvaluation, changed: Sequence[ConceptAlarm] = ()) -> None:
         self._telemetry.count(semconv.PROCESSOR_WINDOWS, processor_outcome=evaluation.outcome)
         self._say_why_not(evaluation)
         now = time.time_ns()
@@ -281,9 +326,14 @@ class DriftProcessor:
             is_part = transition.key.check == DRIFT and self._common_changes.explains(
                 transition.key.model, transition.key.feature
             )
-            found = report.events(transition, now, report.COMMON_CHANGE if is_part else None)
+            cause = report.COMMON_CHANGE if is_part else self._alerts.told_by(transition.key)
+            found = report.events(transition, now, cause)
             _log.info("%s", found[0].body)
             events.extend(found)
+        for alarm in changed:
+            self._telemetry.count(semconv.CONCEPT_ALARMS, **series_of(alarm))
+            events.append(alarm_event(alarm, now))
+            _log.info("%s", events[-1].body)
         gauges = report.measurements(evaluation, self._settings.alerts.alpha)
         subject = (evaluation.model, evaluation.segment)
         self._latest[subject] = (time.monotonic(), gauges)
@@ -308,6 +358,13 @@ class DriftProcessor:
                 evaluation.rows,
                 self._settings.min_rows,
             )
+        elif evaluation.joint_insufficient is not None:
+            self._telemetry.say_once(
+                f"joint:{model}",
+                "model %s: correlations are not compared: %s",
+                model,
+                evaluation.joint_insufficient,
+            )
 
     async def _repeat(self) -> None:
         while True:
@@ -330,7 +387,8 @@ class DriftProcessor:
 
     async def _write(self) -> None:
         kept = checkpoint.sections(self._windows, self._deduplicator, self._alerts, self._evaluator.correction)
-        await self._store.write({**kept, **self._history.sections()})
+        chosen = self._evaluator.deciding.sections()
+        await self._store.write({**kept, **chosen, **self._series.sections(), **self._history.sections()})
         self._history.written()
 
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:

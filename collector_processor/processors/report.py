@@ -11,6 +11,7 @@ from typing import Final
 from collector_processor.component import AttributeValue, Event, HistoryEntry, Point, Severity
 from collector_processor.processors.alerts import Alert, AlertKey, AlertState, Transition
 from collector_processor.processors.evaluation import (
+    CLASSIFIER_DRIFT,
     DRIFT,
     DRIFT_CHECKS,
     QUALITY_CHECKS,
@@ -19,7 +20,8 @@ from collector_processor.processors.evaluation import (
 )
 from collector_processor.processors.references.settings import BASELINE
 from otel_ml import semconv
-from otel_ml.drift.explanation import CommonChange, MovedCell
+from otel_ml.drift.classifier import ClassifierResult
+from otel_ml.drift.explanation import Attribution, CommonChange, MovedCell
 from otel_ml.drift.labels import LabelShift
 from otel_ml.semconv import Metric
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
@@ -27,6 +29,13 @@ from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
 from otel_ml.sketch.snapshot import Segment
 
 COMMON_CHANGE: Final = "common_change"
+
+# Features that an event names as what can account for a prediction's drift, and the share from which on it does.
+_ATTRIBUTED: Final = 5
+_LEAST_SHARE: Final = 0.005
+# In brackets, for features may have any name.
+_OTHERS: Final = "(others)"
+_UNEXPLAINED: Final = "(unexplained)"
 
 _EXTREME: Final = {ExemplarReason.LARGEST, ExemplarReason.SMALLEST, ExemplarReason.OUT_OF_RANGE}
 _SHOWN_BY: Final[Mapping[str, set[ExemplarReason]]] = {
@@ -36,6 +45,8 @@ _SHOWN_BY: Final[Mapping[str, set[ExemplarReason]]] = {
     "out_of_range": _EXTREME,
     "unseen_category": {ExemplarReason.UNSEEN},
 }
+# Share of what a classifier relies on, from which on an alert names the feature.
+_LEAST_TOLD: Final = 0.05
 _RATIOS: Final[Mapping[str, Metric]] = {
     "missing": semconv.FEATURE_MISSING_RATIO,
     "type_mismatch": semconv.FEATURE_TYPE_MISMATCH_RATIO,
@@ -64,6 +75,8 @@ def measurements(window: WindowEvaluation, alpha: float) -> list[Measurement]:
     share = window.drift_share(alpha)
     if share is not None:
         gauges.append(Measurement(semconv.MODEL_DRIFT_SHARE, share, model))
+    if window.classification is not None:
+        gauges.extend(_classifier_measurements(window.classification, model))
     for feature in window.features:
         attributes = {**model, **_column_attributes(feature.key)}
         is_input = feature.key.role is FeatureRole.FEATURE
@@ -72,6 +85,8 @@ def measurements(window: WindowEvaluation, alpha: float) -> list[Measurement]:
             named_ratio = metric if is_input else semconv.of_prediction(metric)
             gauges.append(Measurement(named_ratio, ratio, attributes, _exemplars_of(feature, name)))
         named = semconv.feature_drift if is_input else semconv.prediction_drift
+        if feature.key.role is FeatureRole.JOINT:
+            named = semconv.model_drift
         if feature.labels is not None:
             gauges.extend(_label_measurements(feature.labels, attributes))
         shown = _exemplars_of(feature, DRIFT)
@@ -79,6 +94,12 @@ def measurements(window: WindowEvaluation, alpha: float) -> list[Measurement]:
             compared = {**attributes, semconv.DRIFT_REFERENCE: reference}
             gauges.extend(Measurement(named(result.method), result.score, compared, shown) for result in results)
     return [gauge for gauge in gauges if not math.isnan(gauge.value)]
+
+
+def _classifier_measurements(found: ClassifierResult, model: Mapping[str, AttributeValue]) -> Iterable[Measurement]:
+    yield Measurement(semconv.MODEL_DRIFT_CLASSIFIER, found.auc, model)
+    for name, share in found.importances.items():
+        yield Measurement(semconv.FEATURE_DRIFT_IMPORTANCE, share, {**model, semconv.FEATURE_NAME: name})
 
 
 def _label_measurements(labels: LabelShift, attributes: Mapping[str, AttributeValue]) -> Iterable[Measurement]:
@@ -132,7 +153,7 @@ def common_change_event(window: WindowEvaluation, change: CommonChange, now_unix
             semconv.ALERT_NAME: COMMON_CHANGE,
             semconv.ALERT_STATE: "firing",
             semconv.ALERT_REASON: reason,
-            semconv.ALERT_FEATURES: tuple(change.features),
+            semconv.ALERT_FEATURES: _most_important_first(window, change),
             semconv.WINDOW_START: window.start_unix_nano,
             semconv.WINDOW_END: window.end_unix_nano,
             semconv.WINDOW_ROWS: window.rows,
@@ -151,7 +172,9 @@ def events(transition: Transition, now_unix_nano: int, cause: str | None = None)
     model, feature = transition.key.model, transition.key.feature
     name = " ".join(part for part in model if part)
     slice_of = f" ({'='.join(transition.key.segment)})" if transition.key.segment else ""
-    subject = f"{name}{slice_of}: {feature.role.value} {feature.name}"
+    subject = f"{name}{slice_of}"
+    if feature.role is not FeatureRole.JOINT:
+        subject += f": {feature.role.value} {feature.name}"
     state = "firing" if is_firing else "resolved"
     attributes = _event_attributes(transition)
     if cause is not None:
@@ -181,9 +204,16 @@ def history_entry(window: WindowEvaluation) -> HistoryEntry:
     results = {
         "outcome": window.outcome,
         "producers": dict(window.producers),
+        "joint_insufficient": window.joint_insufficient,
         "partial": window.is_partial,
         "references": {
             reference.name: reference.insufficient or reference.description for reference in window.references
+        },
+        "classification": window.classification
+        and {
+            "auc": window.classification.auc,
+            "p_value": window.classification.p_value,
+            "importances": dict(window.classification.importances),
         },
         "features": [
             {
@@ -196,6 +226,10 @@ def history_entry(window: WindowEvaluation) -> HistoryEntry:
                     result.method: {"score": _finite(result.score), "p_value": result.p_value}
                     for result in feature.scores
                 },
+                "effect": feature.effect,
+                "rank": feature.rank and feature.rank.place,
+                "attribution": feature.attribution
+                and {"shares": dict(feature.attribution.shares), "unexplained": feature.attribution.unexplained},
                 "elsewhere": {
                     reference: {
                         result.method: {"score": _finite(result.score), "p_value": result.p_value} for result in results
@@ -204,6 +238,8 @@ def history_entry(window: WindowEvaluation) -> HistoryEntry:
                 },
                 "checks": {
                     check.name: {
+                        "method": check.method,
+                        "method_reason": check.method_reason,
                         "score": _finite(check.score),
                         "threshold": check.threshold,
                         "q_value": check.q_value,
@@ -231,6 +267,8 @@ def history_entry(window: WindowEvaluation) -> HistoryEntry:
 
 def _ratios(feature: FeatureEvaluation) -> dict[str, float]:
     """Shares of bad values; without a reference those that need none."""
+    if feature.key.role is FeatureRole.JOINT:
+        return {}
     if feature.quality is not None:
         ratios = {name: getattr(feature.quality, name) for name in QUALITY_CHECKS}
         return {name: ratio.ratio for name, ratio in ratios.items() if ratio is not None}
@@ -245,6 +283,8 @@ def _model_attributes(model: ModelKey) -> dict[str, AttributeValue]:
 
 
 def _column_attributes(key: FeatureKey) -> dict[str, AttributeValue]:
+    if key.role is FeatureRole.JOINT:
+        return {}
     if key.role is FeatureRole.FEATURE:
         return {semconv.FEATURE_NAME: key.name}
     return {semconv.PREDICTION_NAME: key.name}
@@ -263,6 +303,8 @@ def _event_attributes(transition: Transition) -> dict[str, AttributeValue]:
         semconv.WINDOW_END: window.end_unix_nano,
         semconv.WINDOW_ROWS: window.rows,
     }
+    if check.method_reason is not None:
+        attributes[semconv.DRIFT_METHOD_REASON] = check.method_reason
     if check.p_value is not None:
         attributes[semconv.DRIFT_P_VALUE] = check.p_value
     if check.q_value is not None:
@@ -276,6 +318,13 @@ def _event_attributes(transition: Transition) -> dict[str, AttributeValue]:
                 attributes[semconv.DRIFT_REFERENCE_DESCRIPTION] = reference.description
         if moved := tuple(map(_told, transition.feature.moved)):
             attributes[semconv.DRIFT_MOVED] = moved
+        if transition.feature.rank is not None:
+            attributes[semconv.DRIFT_RANK] = f"{transition.feature.rank.place} of {transition.feature.rank.of}"
+        if transition.feature.attribution is not None:
+            attributes[semconv.DRIFT_ATTRIBUTION] = _shares(transition.feature.attribution)
+    if transition.key.check == CLASSIFIER_DRIFT and window.classification is not None:
+        importances = window.classification.importances
+        attributes[semconv.ALERT_FEATURES] = tuple(name for name in importances if importances[name] >= _LEAST_TOLD)
     shown = _exemplars_of(transition.feature, transition.key.check)
     if traces := tuple(dict.fromkeys(f"{exemplar.trace_id:032x}" for exemplar in shown if exemplar.trace_id)):
         attributes[semconv.EXEMPLAR_TRACE_IDS] = traces
@@ -285,7 +334,28 @@ def _event_attributes(transition: Transition) -> dict[str, AttributeValue]:
 
 
 def _told(cell: MovedCell) -> str:
+    if not cell.is_share:
+        return f"{cell.label}: {cell.reference:.3g} → {cell.current:.3g}"
     return f"{cell.label}: {cell.reference:.1%} → {cell.current:.1%}"
+
+
+def _shares(attribution: Attribution) -> tuple[str, ...]:
+    """The features with most of it, the rest of them together, and what none accounts for."""
+    ordered = sorted(attribution.shares.items(), key=lambda share: -share[1])
+    told = [(name, share) for name, share in ordered[:_ATTRIBUTED] if share >= _LEAST_SHARE]
+    rest = sum(share for _, share in ordered) - sum(share for _, share in told)
+    if rest >= _LEAST_SHARE:
+        told.append((_OTHERS, rest))
+    return tuple(f"{name} {share:.2f}" for name, share in (*told, (_UNEXPLAINED, attribution.unexplained)))
+
+
+def _most_important_first(window: WindowEvaluation, change: CommonChange) -> tuple[str, ...]:
+    ranks = {
+        feature.key.name: feature.rank.place
+        for feature in window.features
+        if feature.rank is not None and feature.key.role is FeatureRole.FEATURE
+    }
+    return tuple(sorted(change.features, key=lambda name: ranks.get(name, len(ranks) + 1)))
 
 
 def _exemplars_of(feature: FeatureEvaluation, check: str) -> list[Exemplar]:

@@ -13,19 +13,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from pydantic import Field
 
+from collector_processor.processors.copies import copied_columns, copied_summary
 from collector_processor.settings import Duration, PositiveDuration, Settings
 from otel_ml.errors import IncompatibleSketchError
 from otel_ml.sketch.binned_columns import BinnedColumns
 from otel_ml.sketch.feature import FeatureKey, FeatureKind, ModelKey
+from otel_ml.sketch.row_sample import RowSample
+from otel_ml.sketch.sketched_columns import SketchedColumns
 from otel_ml.sketch.snapshot import Segment, Snapshot
 from otel_ml.sketch.summary import FeatureSummary, numbers_of
 
+BlockT = TypeVar("BlockT", BinnedColumns, SketchedColumns)
+
 _SECOND = 1_000_000_000
-# Sets of columns that come as bins in one window: replicas of one version mostly send the same.
+# Sets of columns that come as matrices in one window: replicas of one version mostly send the same.
 _MAX_BLOCKS = 8
 # Sets of packages that are told apart in one window: a rolling update has two.
 _MAX_DIGESTS = 8
@@ -42,6 +47,8 @@ class Outcome(Enum):
     TOO_MANY_MODELS = "too_many_models"
     TOO_MANY_WINDOWS = "too_many_windows"
     TOO_MANY_SEGMENTS = "too_many_segments"
+    REDUNDANT = "redundant"
+    """A segment of the dimension by which deployments are told apart anyway: its rows are counted there already."""
 
 
 class LimitSettings(Settings):
@@ -92,9 +99,11 @@ class Window:
         segment: The slice it is about; None for the whole.
         producers: Processes heard, by the digest of their packages; not kept over a restart.
         binned: Columns that came as counts in bins, by what they have in common.
+        sketched: Columns that came as histograms, likewise.
         unbinned: Summaries of the others, by column and by the kind of value that was found there: replicas may read a
             column differently, and adding up must not depend on which came first.
         bin_counts: How many bins the edges of each hash cut: a snapshot that says otherwise cannot be added up.
+        row_sample: Some of the rows of the whole, where servers send any.
         is_partial: Closed before its time, because the service stops.
     """
 
@@ -105,22 +114,29 @@ class Window:
     dropped_rows: int = 0
     snapshots: int = 0
     binned: list[BinnedColumns] = field(default_factory=list)
+    sketched: list[SketchedColumns] = field(default_factory=list)
     unbinned: dict[tuple[FeatureKey, FeatureKind], FeatureSummary] = field(default_factory=dict)
     bin_counts: dict[int, int] = field(default_factory=dict)
     is_partial: bool = False
     segment: Segment | None = None
     producers: dict[str, set[bytes]] = field(default_factory=dict)
+    row_sample: RowSample | None = None
 
     @property
     def features(self) -> int:
         """How many columns it has, those counted twice that came in several ways."""
-        return len(self.unbinned) + sum(len(block.keys) for block in self.binned)
+        return len(self.unbinned) + sum(len(block.keys) for block in self.blocks)
+
+    @property
+    def blocks(self) -> list[BinnedColumns | SketchedColumns]:
+        """Columns that came as matrices."""
+        return [*self.binned, *self.sketched]
 
     @property
     def parts(self) -> dict[tuple[FeatureKey, FeatureKind], FeatureSummary]:
         """All summaries by column and kind; the window's own stay as they are."""
         found = dict(self.unbinned)
-        for block in self.binned:
+        for block in self.blocks:
             for summary in block.summaries():
                 other = found.get((summary.key, summary.kind))
                 if other is not None:
@@ -148,6 +164,10 @@ class Stream:
 class WindowStore:
     """Merges snapshots into windows and gives windows back once they are complete. Used from the event loop only.
 
+    Args:
+        deployments: Resource attribute that tells deployments of a model apart: a snapshot of the whole model goes into
+            the segment of its deployment, too.
+
     Attributes:
         features_dropped: Columns that were not merged, by reason, since the counter was last emptied.
         streams: By model.
@@ -158,7 +178,10 @@ class WindowStore:
         settings: WindowSettings,
         clock: Callable[[], float] = time.monotonic,
         wall_clock_ns: Callable[[], int] = time.time_ns,
+        *,
+        deployments: str | None = None,
     ) -> None:
+        self._deployments = deployments
         self._length = round(settings.window * _SECOND)
         self._lateness = round(settings.lateness * _SECOND)
         self._max_future = round(settings.max_future * _SECOND)
@@ -172,6 +195,9 @@ class WindowStore:
         """Add a snapshot that was not added before to its window."""
         if snapshot.end_time_unix_nano > self._wall_clock_ns() + self._max_future:
             return Outcome.FUTURE
+        deployment = self._deployment_of(snapshot)
+        if deployment is not None and snapshot.segment is not None:
+            return Outcome.REDUNDANT
         stream = self.streams.get(snapshot.model)
         start = snapshot.start_time_unix_nano - snapshot.start_time_unix_nano % self._length
         if stream is None:
@@ -190,6 +216,8 @@ class WindowStore:
                 return refused
             window = stream.windows[slot] = Window(snapshot.model, start, end, segment=snapshot.segment)
         self._add(window, snapshot)
+        if deployment is not None:
+            self._add_to_deployment(stream, window, deployment, snapshot)
         # Time does not run backwards when an older snapshot comes: only what is ahead of the watermark moves it.
         elapsed = round((self._clock() - stream.heard_s) * _SECOND)
         stream.latest_end_unix_nano = max(stream.latest_end_unix_nano + elapsed, snapshot.end_time_unix_nano)
@@ -227,6 +255,7 @@ class WindowStore:
         *,
         segment: Segment | None = None,
         parts: Iterable[FeatureSummary] = (),
+        row_sample: RowSample | None = None,
         rows: int = 0,
         dropped_rows: int = 0,
         snapshots: int = 0,
@@ -240,6 +269,8 @@ class WindowStore:
         window.dropped_rows += dropped_rows
         window.snapshots += snapshots
         window.unbinned.update({(part.key, part.kind): part for part in parts})
+        if row_sample is not None:
+            _add_rows(window, row_sample)
 
     def _watermark(self, stream: Stream) -> int:
         elapsed = round((self._clock() - stream.heard_s) * _SECOND)
@@ -276,7 +307,31 @@ class WindowStore:
         del self.streams[min(idle)[1]]
         return True
 
-    def _add(self, window: Window, snapshot: Snapshot) -> None:
+    def _deployment_of(self, snapshot: Snapshot) -> Segment | None:
+        """The segment of the deployment that it is from; None as well for other segments: they are not cut further."""
+        value = None if self._deployments is None else snapshot.resource.get(self._deployments)
+        if self._deployments is None or value is None:
+            return None
+        is_other = snapshot.segment is not None and snapshot.segment.dimension != self._deployments
+        return None if is_other else Segment(self._deployments, value)
+
+    def _add_to_deployment(self, stream: Stream, whole: Window, deployment: Segment, snapshot: Snapshot) -> None:
+        """Add what was added to the whole to its deployment, too."""
+        slot = Slot(whole.start_unix_nano, deployment)
+        window = stream.windows.get(slot)
+        if window is None:
+            refused = self._refused(stream, slot)
+            if refused is not None:
+                self.features_dropped[refused.value] += len(snapshot.features)
+                return
+            window = Window(whole.model, whole.start_unix_nano, whole.end_unix_nano, segment=deployment)
+            stream.windows[slot] = window
+        # What cannot be added up here cannot be in the whole either, and was counted there.
+        counted = self.features_dropped.copy()
+        self._add(window, snapshot, is_shared=True)
+        self.features_dropped = counted
+
+    def _add(self, window: Window, snapshot: Snapshot, *, is_shared: bool = False) -> None:
         window.rows += snapshot.rows
         window.dropped_rows += snapshot.dropped_rows
         window.snapshots += 1
@@ -286,27 +341,31 @@ class WindowStore:
             heard = window.producers.setdefault(snapshot.packages_digest, set())
             if len(heard) < self._limits.producers:
                 heard.add(snapshot.producer_id)
-        for block in snapshot.binned:
-            self._add_block(window, block)
+        if window.segment is None and snapshot.row_sample is not None:
+            _add_rows(window, snapshot.row_sample)
+        for binned in snapshot.binned:
+            if _fits(window, binned.edges_hashes, binned.counts.shape[1]):
+                self._add_block(window, window.binned, binned, is_shared=is_shared)
+            else:
+                self.features_dropped["incompatible"] += len(binned.keys)
+        for sketched in snapshot.sketched:
+            self._add_block(window, window.sketched, sketched, is_shared=is_shared)
         for summary in snapshot.features if snapshot.unbinned is None else snapshot.unbinned:
-            self._add_summary(window, summary)
+            self._add_summary(window, summary, is_shared=is_shared)
 
-    def _add_block(self, window: Window, block: BinnedColumns) -> None:
-        for present in window.binned:
+    def _add_block(self, window: Window, blocks: list[BlockT], block: BlockT, *, is_shared: bool) -> None:
+        for present in blocks:
             if present.identity == block.identity:
                 present.merge(block)
                 return
-        if not _fits(window, block.edges_hashes, block.counts.shape[1]):
-            self.features_dropped["incompatible"] += len(block.keys)
-            return
-        # The block was decoded for us alone, so the window may grow in it, and so may it in a summary.
-        if len(window.binned) < _MAX_BLOCKS and window.features + len(block.keys) <= self._limits.features:
-            window.binned.append(block)
+        # The block was decoded for us alone, so a window may grow in it, and so may it in a summary; but only one.
+        if len(blocks) < _MAX_BLOCKS and window.features + len(block.keys) <= self._limits.features:
+            blocks.append(copied_columns(block) if is_shared else block)
         else:
             for summary in block.summaries():
-                self._add_summary(window, summary)
+                self._add_summary(window, summary, is_shared=is_shared)
 
-    def _add_summary(self, window: Window, summary: FeatureSummary) -> None:
+    def _add_summary(self, window: Window, summary: FeatureSummary, *, is_shared: bool) -> None:
         numbers = numbers_of(summary.content)
         if numbers is not None and not all(
             _fits(window, (edges_hash,), len(bins.counts)) for edges_hash, bins in numbers.bins.items()
@@ -320,9 +379,13 @@ class WindowStore:
             except IncompatibleSketchError:
                 self.features_dropped["incompatible"] += 1
         elif window.features < self._limits.features:
-            window.unbinned[summary.key, summary.kind] = summary
+            window.unbinned[summary.key, summary.kind] = copied_summary(summary) if is_shared else summary
         else:
             self.features_dropped["too_many_features"] += 1
+
+
+def _add_rows(window: Window, sample: RowSample) -> None:
+    window.row_sample = sample if window.row_sample is None else window.row_sample.merged(sample)
 
 
 def _fits(window: Window, edges_hashes: Iterable[int], bins: int) -> bool:

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
+    from otel_ml.baseline.joint import Joint
     from otel_ml.sketch.bins import BinLayout
     from otel_ml.sketch.confusion import ConfusionCounts
+    from otel_ml.sketch.row_sample import RowSample
     from otel_ml.sketch.summary import FeatureSummary
 
 
@@ -36,6 +38,9 @@ class Baseline:
             and a feature that is not named has 0. Empty where nobody said.
         confusion: How often the model predicted what, by what was true; None where the labels were not given, or are no
             classes.
+        row_sample: Rows of the training data as they are, of the features; None where nobody asked for them.
+        joint: How up to 64 numeric features vary together; None where fewer than two do, or where the baseline was
+            built by a version that did not look.
     """
 
     model: ModelKey
@@ -46,6 +51,8 @@ class Baseline:
     layouts: Mapping[FeatureKey, BinLayout]
     importances: Mapping[str, float] = field(default_factory=dict)
     confusion: ConfusionCounts | None = None
+    row_sample: RowSample | None = None
+    joint: Joint | None = None
 
     @classmethod
     def build(
@@ -61,6 +68,7 @@ class Baseline:
         categorical: Sequence[str] | str = (),
         text: Sequence[str] | str = (),
         importances: Any = None,
+        sample_rows: int = 0,
     ) -> Baseline:
         """Summarise training data.
 
@@ -93,6 +101,8 @@ class Baseline:
                 mapping from feature to weight, a sequence in the order of the features, or a fitted model with
                 `feature_importances_`, or with `coef_`, which is multiplied by the features' standard deviations in
                 `data`. Weights of permuted or of Shapley values can be passed as a mapping.
+            sample_rows: Rows of the data, drawn by chance, that go into the baseline as they are, at most 2,000; 0 for
+                none. A classifier needs them to tell the rows of requests from those of the training data.
 
         Raises:
             BaselineError: The data cannot be read, or has no such column; a weight is no finite number of at least 0.
@@ -109,6 +119,7 @@ class Baseline:
             categorical=categorical,
             text=text,
             importances=importances,
+            sample_rows=sample_rows,
         )
 
     @classmethod

@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,9 +17,11 @@ from otel_ml.baseline.counted import count_booleans, count_categories
 from otel_ml.baseline.described import holds_free_text, summarise_datetimes, summarise_texts, summarise_vectors
 from otel_ml.baseline.frames import Table, frame_table
 from otel_ml.baseline.importances import feature_importances
+from otel_ml.baseline.joint_rows import JointRows
 from otel_ml.baseline.message import content_id, from_bytes, to_bytes
 from otel_ml.baseline.numeric import summarise_numbers
 from otel_ml.baseline.outputs import Selected, output_columns
+from otel_ml.baseline.row_sample import check_sample_rows, sample_of
 from otel_ml.baseline.suggestion import unknown
 from otel_ml.errors import BaselineError
 from otel_ml.sketch.categories import hashed_name
@@ -48,6 +51,7 @@ def build_baseline(
     importances: Any = None,
     hashed: Sequence[str] | str = (),
     hash_key: str = "",
+    sample_rows: int = 0,
     on_column: Callable[[str, int, int], None] | None = None,
 ) -> Baseline:
     """Summarise training data; see `Baseline.build`.
@@ -63,6 +67,7 @@ def build_baseline(
     """
     if not model.name:
         raise BaselineError("model: '' (must be the model's name)")
+    check_sample_rows(sample_rows)
     with _opened(data, features) as table:
         if not table.rows:
             raise BaselineError(f"{table.source}: has no rows (a baseline needs at least one)")
@@ -80,12 +85,13 @@ def build_baseline(
         to_hash = _named(table.source, columns, hashed)
         if to_hash and not hash_key:
             raise BaselineError(f"{table.source}: hashing columns needs a key (the servers' OTEL_PYTHON_ML_HASH_KEY)")
+        together = JointRows(table.rows, kinds, are_weighed=importances is not None)
         summaries: dict[FeatureKey, FeatureSummary] = {}
         layouts: dict[FeatureKey, BinLayout] = {}
         for place, (key, chosen) in enumerate(columns.items()):
             if on_column is not None:
                 on_column(key.name, place, len(columns))
-            content, counters, layout = _summarise(chosen.column, kinds[key], table.rows)
+            content, counters, layout = _summarise(together.watched(key, chosen.column), kinds[key], table.rows)
             if key in to_hash and isinstance(content, CategoricalSummary):
                 content.categories = content.categories.renamed(lambda name: hashed_name(name, hash_key.encode()))
             summaries[key] = FeatureSummary(key, content, counters)
@@ -97,7 +103,21 @@ def build_baseline(
             confusion = count_confusion(columns[predicted].column, kinds[predicted], label)
             if confusion is not None and predicted in to_hash and kinds[predicted] is FeatureKind.CATEGORICAL:
                 confusion = confusion.renamed(lambda name: hashed_name(name, hash_key.encode()))
-        draft = Baseline(model, "", time.time_ns(), table.rows, summaries, layouts, weights, confusion)
+        readable = {key: chosen.column for key, chosen in columns.items()}
+        hashes = {key: partial(hashed_name, key=hash_key.encode()) for key in to_hash}
+        rows = sample_of(readable, summaries, table.rows, sample_rows, hashes.get)
+        draft = Baseline(
+            model,
+            "",
+            time.time_ns(),
+            table.rows,
+            summaries,
+            layouts,
+            weights,
+            confusion,
+            row_sample=rows,
+            joint=together.joint(summaries, weights),
+        )
         # As it comes from a file, so that it makes no difference whether it has been in one.
         return from_bytes(to_bytes(replace(draft, id=content_id(draft))), table.source)
 

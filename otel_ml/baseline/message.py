@@ -12,17 +12,21 @@ from google.protobuf.message import DecodeError
 
 from otel_ml.baseline.baseline import Baseline
 from otel_ml.baseline.importances import checked_importances
-from otel_ml.errors import BaselineError, OtelMLError
+from otel_ml.baseline.joint import Joint
+from otel_ml.baseline.joint_message import read_joint, write_joint
+from otel_ml.errors import BaselineError, CorruptSnapshotError, OtelMLError
 from otel_ml.proto import baseline_pb2 as pb
 from otel_ml.sketch.bins import MAX_BINS, AnchoredBins, BinLayout
 from otel_ml.sketch.categories import NAME_LENGTH
 from otel_ml.sketch.confusion import MAX_CLASSES, ConfusionCounts
 from otel_ml.sketch.embedding import EmbeddingSummary
-from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
+from otel_ml.sketch.feature import FeatureKey, FeatureKind, FeatureRole, ModelKey
 from otel_ml.sketch.feature_decoding import read_feature
 from otel_ml.sketch.feature_encoding import numbers_in, write_feature, write_projection_layout
 from otel_ml.sketch.kll_image import MAX_COUNT
 from otel_ml.sketch.numbers_decoding import read_exact
+from otel_ml.sketch.row_sample import RowSample
+from otel_ml.sketch.row_sample_codec import read_row_sample, write_row_sample
 from otel_ml.sketch.summary import FeatureSummary, NumericSummary, numbers_of
 
 _ID_BYTES: Final = 8
@@ -44,6 +48,10 @@ def to_bytes(baseline: Baseline) -> bytes:
         message.confusion.labels.extend(confusion.labels)
         message.confusion.counts.extend(confusion.counts.ravel().tolist())
     message.importances.update(baseline.importances)
+    if baseline.joint is not None:
+        write_joint(message.joint, baseline.joint)
+    if baseline.row_sample is not None:
+        write_row_sample(message.row_sample, baseline.row_sample)
     return message.SerializeToString(deterministic=True)
 
 
@@ -93,7 +101,19 @@ def from_bytes(payload: bytes, source: str) -> Baseline:
         layouts,
         importances=_read_importances(message, features, source),
         confusion=_read_confusion(message, features, source) if message.HasField("confusion") else None,
+        joint=_read_joint(message, features, source) if message.HasField("joint") else None,
+        row_sample=_read_rows(message, source) if message.HasField("row_sample") else None,
     )
+
+
+def _read_rows(message: pb.Baseline, source: str) -> RowSample:
+    try:
+        sample = read_row_sample(message.row_sample)
+    except CorruptSnapshotError as error:
+        raise BaselineError(f"{source}: {error}") from error
+    if len(sample) > message.rows:
+        raise BaselineError(f"{source}: row_sample: of {len(sample)} rows, where the baseline has {message.rows}")
+    return sample
 
 
 def _read_importances(message: pb.Baseline, features: Iterable[FeatureKey], source: str) -> dict[str, float]:
@@ -103,6 +123,15 @@ def _read_importances(message: pb.Baseline, features: Iterable[FeatureKey], sour
     weights = checked_importances(message.importances, names, f"{source}: importances")
     # A map has no order of its own.
     return {name: weights[name] for name in names if name in weights}
+
+
+def _read_joint(message: pb.Baseline, features: Mapping[FeatureKey, FeatureSummary], source: str) -> Joint:
+    numeric = [
+        key.name
+        for key, summary in features.items()
+        if key.role is FeatureRole.FEATURE and summary.kind is FeatureKind.NUMERIC
+    ]
+    return read_joint(message.joint, numeric, message.rows, source)
 
 
 def _read_confusion(

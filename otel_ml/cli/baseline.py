@@ -61,6 +61,13 @@ def baseline() -> None:
     metavar="COLUMN",
     help="Column whose categories are kept as hashes, with the key in OTEL_PYTHON_ML_HASH_KEY.",
 )
+@click.option(
+    "--sample-rows",
+    default=0,
+    metavar="N",
+    help="Put N rows of DATA, drawn by chance, into the file as they are, for the domain classifier: whoever reads the"
+    " file reads these rows.",
+)
 @click.option("-o", "--output", type=_Path, metavar="FILE", help="Default: MODEL-VERSION.baseline")
 @click.option("--json", "as_json", is_flag=True, help="Say what was built as JSON.")
 def build(
@@ -76,6 +83,7 @@ def build(
     categorical: tuple[str, ...],
     text: tuple[str, ...],
     hashed: tuple[str, ...],
+    sample_rows: int,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -103,6 +111,7 @@ def build(
         text=text,
         hashed=hashed,
         hash_key=os.environ.get(OTEL_PYTHON_ML_HASH_KEY, ""),
+        sample_rows=sample_rows,
         on_column=_progress(),
     )
     target = output or Path("-".join(part.replace("/", "_") for part in (model, model_version) if part) + ".baseline")

@@ -247,7 +247,8 @@ class Backend:
         is_prediction = semconv.PREDICTION_NAME in attributes
         alert = AlertEvent(
             name=str(attributes[semconv.ALERT_NAME]),
-            column=str(attributes[semconv.PREDICTION_NAME if is_prediction else semconv.FEATURE_NAME]),
+            # Some are about the model, and no column of it.
+            column=str(attributes.get(semconv.PREDICTION_NAME) or attributes.get(semconv.FEATURE_NAME, "all features")),
             is_prediction=is_prediction,
             state=str(attributes[semconv.ALERT_STATE]),
             score=_number(attributes[semconv.DRIFT_SCORE]),

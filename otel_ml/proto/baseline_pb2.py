@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from otel_ml.proto import snapshot_pb2 as otel__ml_dot_proto_dot_snapshot__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cotel_ml/proto/baseline.proto\x12\notel_ml.v1\x1a\x1cotel_ml/proto/snapshot.proto\"\xb3\x02\n\x08\x42\x61seline\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12\x19\n\x11\x63reated_unix_nano\x18\x04 \x01(\x06\x12\x0c\n\x04rows\x18\x05 \x01(\x04\x12-\n\x08\x66\x65\x61tures\x18\x06 \x03(\x0b\x32\x1b.otel_ml.v1.BaselineFeature\x12(\n\tconfusion\x18\x07 \x01(\x0b\x32\x15.otel_ml.v1.Confusion\x12:\n\x0bimportances\x18\x08 \x03(\x0b\x32%.otel_ml.v1.Baseline.ImportancesEntry\x1a\x32\n\x10ImportancesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"@\n\tConfusion\x12\x13\n\x0bpredictions\x18\x01 \x03(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\x04\"\x82\x01\n\x0f\x42\x61selineFeature\x12$\n\x07summary\x18\x01 \x01(\x0b\x32\x13.otel_ml.v1.Feature\x12&\n\x05\x65xact\x18\x02 \x01(\x0b\x32\x17.otel_ml.v1.ExactCounts\x12\r\n\x05\x65\x64ges\x18\x03 \x03(\x01\x12\x12\n\nbin_counts\x18\x04 \x03(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cotel_ml/proto/baseline.proto\x12\notel_ml.v1\x1a\x1cotel_ml/proto/snapshot.proto\"\x80\x03\n\x08\x42\x61seline\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\n\n\x02id\x18\x03 \x01(\t\x12\x19\n\x11\x63reated_unix_nano\x18\x04 \x01(\x06\x12\x0c\n\x04rows\x18\x05 \x01(\x04\x12-\n\x08\x66\x65\x61tures\x18\x06 \x03(\x0b\x32\x1b.otel_ml.v1.BaselineFeature\x12(\n\tconfusion\x18\x07 \x01(\x0b\x32\x15.otel_ml.v1.Confusion\x12:\n\x0bimportances\x18\x08 \x03(\x0b\x32%.otel_ml.v1.Baseline.ImportancesEntry\x12 \n\x05joint\x18\t \x01(\x0b\x32\x11.otel_ml.v1.Joint\x12)\n\nrow_sample\x18\n \x01(\x0b\x32\x15.otel_ml.v1.RowSample\x1a\x32\n\x10ImportancesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"@\n\tConfusion\x12\x13\n\x0bpredictions\x18\x01 \x03(\t\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\x04\"\xa7\x01\n\x05Joint\x12\r\n\x05names\x18\x01 \x03(\t\x12\r\n\x05means\x18\x02 \x03(\x01\x12\x12\n\ndeviations\x18\x03 \x03(\x01\x12\x13\n\x0blayout_hash\x18\x04 \x01(\x06\x12\x0c\n\x04rows\x18\x05 \x01(\x04\x12&\n\x07vectors\x18\x06 \x01(\x0b\x32\x15.otel_ml.v1.Embedding\x12\x0f\n\x07spreads\x18\x07 \x03(\x02\x12\x10\n\x08skewness\x18\x08 \x03(\x02\"\x82\x01\n\x0f\x42\x61selineFeature\x12$\n\x07summary\x18\x01 \x01(\x0b\x32\x13.otel_ml.v1.Feature\x12&\n\x05\x65xact\x18\x02 \x01(\x0b\x32\x17.otel_ml.v1.ExactCounts\x12\r\n\x05\x65\x64ges\x18\x03 \x03(\x01\x12\x12\n\nbin_counts\x18\x04 \x03(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,11 +35,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BASELINE_IMPORTANCESENTRY']._loaded_options = None
   _globals['_BASELINE_IMPORTANCESENTRY']._serialized_options = b'8\001'
   _globals['_BASELINE']._serialized_start=75
-  _globals['_BASELINE']._serialized_end=382
-  _globals['_BASELINE_IMPORTANCESENTRY']._serialized_start=332
-  _globals['_BASELINE_IMPORTANCESENTRY']._serialized_end=382
-  _globals['_CONFUSION']._serialized_start=384
-  _globals['_CONFUSION']._serialized_end=448
-  _globals['_BASELINEFEATURE']._serialized_start=451
-  _globals['_BASELINEFEATURE']._serialized_end=581
+  _globals['_BASELINE']._serialized_end=459
+  _globals['_BASELINE_IMPORTANCESENTRY']._serialized_start=409
+  _globals['_BASELINE_IMPORTANCESENTRY']._serialized_end=459
+  _globals['_CONFUSION']._serialized_start=461
+  _globals['_CONFUSION']._serialized_end=525
+  _globals['_JOINT']._serialized_start=528
+  _globals['_JOINT']._serialized_end=695
+  _globals['_BASELINEFEATURE']._serialized_start=698
+  _globals['_BASELINEFEATURE']._serialized_end=828
 # @@protoc_insertion_point(module_scope)

@@ -43,6 +43,8 @@ class Baseline(google.protobuf.message.Message):
     FEATURES_FIELD_NUMBER: builtins.int
     CONFUSION_FIELD_NUMBER: builtins.int
     IMPORTANCES_FIELD_NUMBER: builtins.int
+    JOINT_FIELD_NUMBER: builtins.int
+    ROW_SAMPLE_FIELD_NUMBER: builtins.int
     model_name: builtins.str
     model_version: builtins.str
     """Empty when unknown."""
@@ -65,6 +67,14 @@ class Baseline(google.protobuf.message.Message):
         Only their ratios mean something; a feature that is not named has 0. Empty where nobody said.
         """
 
+    @property
+    def joint(self) -> global___Joint:
+        """How numeric features vary together; where there are at least two that vary."""
+
+    @property
+    def row_sample(self) -> otel_ml.proto.snapshot_pb2.RowSample:
+        """Some of the rows of the training data, of the features alone, where it was asked for."""
+
     def __init__(
         self,
         *,
@@ -76,9 +86,11 @@ class Baseline(google.protobuf.message.Message):
         features: collections.abc.Iterable[global___BaselineFeature] | None = ...,
         confusion: global___Confusion | None = ...,
         importances: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
+        joint: global___Joint | None = ...,
+        row_sample: otel_ml.proto.snapshot_pb2.RowSample | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["confusion", b"confusion"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["confusion", b"confusion", "created_unix_nano", b"created_unix_nano", "features", b"features", "id", b"id", "importances", b"importances", "model_name", b"model_name", "model_version", b"model_version", "rows", b"rows"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["confusion", b"confusion", "joint", b"joint", "row_sample", b"row_sample"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["confusion", b"confusion", "created_unix_nano", b"created_unix_nano", "features", b"features", "id", b"id", "importances", b"importances", "joint", b"joint", "model_name", b"model_name", "model_version", b"model_version", "row_sample", b"row_sample", "rows", b"rows"]) -> None: ...
 
 global___Baseline = Baseline
 
@@ -115,6 +127,67 @@ class Confusion(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["counts", b"counts", "labels", b"labels", "predictions", b"predictions"]) -> None: ...
 
 global___Confusion = Confusion
+
+@typing.final
+class Joint(google.protobuf.message.Message):
+    """Vectors z of 2 to 64 numeric features: z = (x - mean) / deviation, at least -4 and at most 4, of rows in which all of
+    them are finite.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: builtins.int
+    MEANS_FIELD_NUMBER: builtins.int
+    DEVIATIONS_FIELD_NUMBER: builtins.int
+    LAYOUT_HASH_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    VECTORS_FIELD_NUMBER: builtins.int
+    SPREADS_FIELD_NUMBER: builtins.int
+    SKEWNESS_FIELD_NUMBER: builtins.int
+    layout_hash: builtins.int
+    """First 8 bytes (big endian) of the SHA-256 of the means and the deviations as little-endian doubles, and of the names
+    in UTF-8, each with a zero byte behind it.
+    """
+    rows: builtins.int
+    """Rows that `vectors` is of: all of the training data, or some that were drawn by chance."""
+    @property
+    def names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Of different features, in any order."""
+
+    @property
+    def means(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """As many: finite; finite and above 0."""
+
+    @property
+    def deviations(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]: ...
+    @property
+    def vectors(self) -> otel_ml.proto.snapshot_pb2.Embedding:
+        """Without `norms` and `projections`."""
+
+    @property
+    def spreads(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """By how much chance moves a correlation: n times the variance of Fisher's z of each pair of features, its upper
+        triangle row by row, without the diagonal; and E z^3 of each feature, about its mean and over its deviation.
+        """
+
+    @property
+    def skewness(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        names: collections.abc.Iterable[builtins.str] | None = ...,
+        means: collections.abc.Iterable[builtins.float] | None = ...,
+        deviations: collections.abc.Iterable[builtins.float] | None = ...,
+        layout_hash: builtins.int = ...,
+        rows: builtins.int = ...,
+        vectors: otel_ml.proto.snapshot_pb2.Embedding | None = ...,
+        spreads: collections.abc.Iterable[builtins.float] | None = ...,
+        skewness: collections.abc.Iterable[builtins.float] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["vectors", b"vectors"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["deviations", b"deviations", "layout_hash", b"layout_hash", "means", b"means", "names", b"names", "rows", b"rows", "skewness", b"skewness", "spreads", b"spreads", "vectors", b"vectors"]) -> None: ...
+
+global___Joint = Joint
 
 @typing.final
 class BaselineFeature(google.protobuf.message.Message):

@@ -39,6 +39,11 @@ class _RoleEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     ROLE_FEATURE: _Role.ValueType  # 1
     ROLE_PREDICTION: _Role.ValueType  # 2
     ROLE_SCORE: _Role.ValueType  # 3
+    ROLE_JOINT: _Role.ValueType  # 4
+    """No column, but several numeric features together: of kind KIND_EMBEDDING, without `norms`. Its vectors are rows in
+    which all of them are finite, standardised as a baseline says; its name is that baseline's Joint.layout_hash in 16
+    hexadecimal digits, so that what was standardised otherwise never mixes. Rows that lack one count as missing.
+    """
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper): ...
 
@@ -46,6 +51,11 @@ ROLE_UNSPECIFIED: Role.ValueType  # 0
 ROLE_FEATURE: Role.ValueType  # 1
 ROLE_PREDICTION: Role.ValueType  # 2
 ROLE_SCORE: Role.ValueType  # 3
+ROLE_JOINT: Role.ValueType  # 4
+"""No column, but several numeric features together: of kind KIND_EMBEDDING, without `norms`. Its vectors are rows in
+which all of them are finite, standardised as a baseline says; its name is that baseline's Joint.layout_hash in 16
+hexadecimal digits, so that what was standardised otherwise never mixes. Rows that lack one count as missing.
+"""
 global___Role = Role
 
 class _Kind:
@@ -123,6 +133,7 @@ class Snapshot(google.protobuf.message.Message):
     BIN_MATRICES_FIELD_NUMBER: builtins.int
     SEGMENT_FIELD_NUMBER: builtins.int
     PACKAGES_DIGEST_FIELD_NUMBER: builtins.int
+    ROW_SAMPLE_FIELD_NUMBER: builtins.int
     format_version: builtins.int
     """Layout of this message. Readers refuse versions they do not know. Currently 1."""
     producer_id: builtins.bytes
@@ -151,6 +162,10 @@ class Snapshot(google.protobuf.message.Message):
         whole's snapshot as well: never add a slice to it.
         """
 
+    @property
+    def row_sample(self) -> global___RowSample:
+        """Some of the rows themselves, where the process was told to send them; in the first part of what was split."""
+
     def __init__(
         self,
         *,
@@ -167,9 +182,10 @@ class Snapshot(google.protobuf.message.Message):
         bin_matrices: collections.abc.Iterable[global___BinMatrix] | None = ...,
         segment: global___Segment | None = ...,
         packages_digest: builtins.str = ...,
+        row_sample: global___RowSample | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["segment", b"segment"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["bin_matrices", b"bin_matrices", "dropped_rows", b"dropped_rows", "end_time_unix_nano", b"end_time_unix_nano", "features", b"features", "format_version", b"format_version", "model_name", b"model_name", "model_version", b"model_version", "packages_digest", b"packages_digest", "producer_id", b"producer_id", "rows", b"rows", "segment", b"segment", "sequence", b"sequence", "start_time_unix_nano", b"start_time_unix_nano"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["row_sample", b"row_sample", "segment", b"segment"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["bin_matrices", b"bin_matrices", "dropped_rows", b"dropped_rows", "end_time_unix_nano", b"end_time_unix_nano", "features", b"features", "format_version", b"format_version", "model_name", b"model_name", "model_version", b"model_version", "packages_digest", b"packages_digest", "producer_id", b"producer_id", "row_sample", b"row_sample", "rows", b"rows", "segment", b"segment", "sequence", b"sequence", "start_time_unix_nano", b"start_time_unix_nano"]) -> None: ...
 
 global___Snapshot = Snapshot
 
@@ -192,6 +208,62 @@ class Segment(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["dimension", b"dimension", "value", b"value"]) -> None: ...
 
 global___Segment = Segment
+
+@typing.final
+class RowSample(google.protobuf.message.Message):
+    """A uniform sample of the interval's rows, of the columns that hold numbers, truth values and categories. Each row that
+    is seen anywhere draws a priority, uniform over 0 to 2^64 - 2 and independent of what it holds; here are those with a
+    priority below `threshold`, and no other. To merge, keep the rows of all samples whose priority is below all
+    thresholds; to keep fewer, lower the threshold to the priority of the first that is let go.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRIORITIES_FIELD_NUMBER: builtins.int
+    THRESHOLD_FIELD_NUMBER: builtins.int
+    NUMBER_NAMES_FIELD_NUMBER: builtins.int
+    NUMBERS_FIELD_NUMBER: builtins.int
+    CATEGORY_NAMES_FIELD_NUMBER: builtins.int
+    CATEGORIES_FIELD_NUMBER: builtins.int
+    CODES_FIELD_NUMBER: builtins.int
+    threshold: builtins.int
+    """2^64 - 1 where no row was left out."""
+    @property
+    def priorities(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Of each row, never decreasing; 1 to 2,000."""
+
+    @property
+    def number_names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Columns of numbers, and their values, one column after the other, each with a number for each row: finite, or NaN
+        where there is none. At most 100 columns of both kinds together.
+        """
+
+    @property
+    def numbers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]: ...
+    @property
+    def category_names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Columns of truth values, which are "True" and "False", and of categories. `categories` has every value of any of them
+        once; `codes`, one column after the other, has 1 + its place there for each row, and 0 where there is none.
+        """
+
+    @property
+    def categories(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def codes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        priorities: collections.abc.Iterable[builtins.int] | None = ...,
+        threshold: builtins.int = ...,
+        number_names: collections.abc.Iterable[builtins.str] | None = ...,
+        numbers: collections.abc.Iterable[builtins.float] | None = ...,
+        category_names: collections.abc.Iterable[builtins.str] | None = ...,
+        categories: collections.abc.Iterable[builtins.str] | None = ...,
+        codes: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["categories", b"categories", "category_names", b"category_names", "codes", b"codes", "number_names", b"number_names", "numbers", b"numbers", "priorities", b"priorities", "threshold", b"threshold"]) -> None: ...
+
+global___RowSample = RowSample
 
 @typing.final
 class Feature(google.protobuf.message.Message):
@@ -487,6 +559,8 @@ class Text(google.protobuf.message.Message):
     LENGTHS_FIELD_NUMBER: builtins.int
     WORDS_FIELD_NUMBER: builtins.int
     EMPTY_FIELD_NUMBER: builtins.int
+    CHARACTERS_FIELD_NUMBER: builtins.int
+    VOCABULARY_FIELD_NUMBER: builtins.int
     empty: builtins.int
     """Texts that are empty or only white space."""
     @property
@@ -497,17 +571,105 @@ class Text(google.protobuf.message.Message):
     def words(self) -> global___Numbers:
         """Words of each text: what white space separates, in its first 10,000 characters."""
 
+    @property
+    def characters(self) -> global___TextCharacters:
+        """Both unset where the writer does not know them."""
+
+    @property
+    def vocabulary(self) -> global___TextVocabulary: ...
     def __init__(
         self,
         *,
         lengths: global___Numbers | None = ...,
         words: global___Numbers | None = ...,
         empty: builtins.int = ...,
+        characters: global___TextCharacters | None = ...,
+        vocabulary: global___TextVocabulary | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["lengths", b"lengths", "words", b"words"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["empty", b"empty", "lengths", b"lengths", "words", b"words"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["characters", b"characters", "lengths", b"lengths", "vocabulary", b"vocabulary", "words", b"words"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["characters", b"characters", "empty", b"empty", "lengths", b"lengths", "vocabulary", b"vocabulary", "words", b"words"]) -> None: ...
 
 global___Text = Text
+
+@typing.final
+class TextCharacters(google.protobuf.message.Message):
+    """Sums over texts of levels, 0 to 255, that say what the characters of a text are, of its first 10,000. A level is
+    round(255 sqrt(share)) of a text's characters for each of eight classes: ASCII letters, those in upper case, ASCII
+    digits, ASCII punctuation, of it <>{}[]=\\|_&#/@~^`*, white space (U+0009 to U+000D and U+0020), everything beyond
+    ASCII, and what damage leaves: other control characters below U+0080, U+0080 to U+00BF, and U+FFFD. The ninth is
+    round(32 sqrt(l)), at most 255, where l is the number of letters, digits and characters beyond ASCII over that of
+    words (see TextVocabulary), or over 1 where there are none.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXTS_FIELD_NUMBER: builtins.int
+    LEVELS_FIELD_NUMBER: builtins.int
+    SQUARES_FIELD_NUMBER: builtins.int
+    CUBES_FIELD_NUMBER: builtins.int
+    texts: builtins.int
+    """With any character. At most 2^40."""
+    @property
+    def levels(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Of the nine levels, the sums of themselves, of their squares and of their cubes."""
+
+    @property
+    def squares(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    @property
+    def cubes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        texts: builtins.int = ...,
+        levels: collections.abc.Iterable[builtins.int] | None = ...,
+        squares: collections.abc.Iterable[builtins.int] | None = ...,
+        cubes: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cubes", b"cubes", "levels", b"levels", "squares", b"squares", "texts", b"texts"]) -> None: ...
+
+global___TextCharacters = TextCharacters
+
+@typing.final
+class TextVocabulary(google.protobuf.message.Message):
+    """Sums over texts of vectors that say where their words fall. A word is a longest run of UTF-8 bytes that are ASCII
+    letters (A to Z count as a to z), ASCII digits or at least 0x80, among the first 10,000 characters, except that bytes
+    0xE3 to 0xE9 begin a new one: each character of Chinese or Japanese. Words of at least three bytes count here. The
+    bucket of one is the highest byte of h: from h = 0, h = (h + byte) * 0x9E3779B97F4A7C15 mod 2^64 for each byte. With c
+    of a text's w words in a bucket, its vector q has there round(63 sqrt(c / w)).
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXTS_FIELD_NUMBER: builtins.int
+    TOTALS_FIELD_NUMBER: builtins.int
+    SQUARES_FIELD_NUMBER: builtins.int
+    PAIRS_FIELD_NUMBER: builtins.int
+    PAIR_PRODUCTS_FIELD_NUMBER: builtins.int
+    texts: builtins.int
+    """With any such word; perhaps of earlier intervals, as those of too few texts wait for more. At most 2^40."""
+    pairs: builtins.int
+    """How much buckets go together: take disjoint pairs of texts, and within groups of at most 8 such pairs the differences
+    d and e of their q. The number of (d, e), and the rounded sum over them of (d.e)^2 less that of d_i^2 e_i^2 over i.
+    """
+    pair_products: builtins.int
+    @property
+    def totals(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Sums of q and of its squares, 256 numbers each."""
+
+    @property
+    def squares(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        texts: builtins.int = ...,
+        totals: collections.abc.Iterable[builtins.int] | None = ...,
+        squares: collections.abc.Iterable[builtins.int] | None = ...,
+        pairs: builtins.int = ...,
+        pair_products: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["pair_products", b"pair_products", "pairs", b"pairs", "squares", b"squares", "texts", b"texts", "totals", b"totals"]) -> None: ...
+
+global___TextVocabulary = TextVocabulary
 
 @typing.final
 class Datetime(google.protobuf.message.Message):
@@ -577,7 +739,9 @@ class Embedding(google.protobuf.message.Message):
 
     @property
     def norms(self) -> global___Numbers:
-        """Euclidean lengths of x, rounded to 12 significant bits, lest vectors of length 1 differ by rounding errors."""
+        """Euclidean lengths of x, rounded to 12 significant bits, lest vectors of length 1 differ by rounding errors. Unset in
+        a ROLE_JOINT.
+        """
 
     @property
     def radial_third(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:

@@ -13,7 +13,9 @@ from otel_ml.recording.columns import RowBatch, are_rows, batch_of, is_row
 from otel_ml.recording.exemplars import ExemplarFinder, attach
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import RECORD, SHORT
+from otel_ml.recording.joint import JointColumn
 from otel_ml.recording.outputs import length_of, output_batches
+from otel_ml.recording.row_sample import RowSampler
 from otel_ml.sketch.feature import FeatureKind, FeatureRole
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from otel_ml.recording.inference import ModelInfo
     from otel_ml.recording.privacy import PrivacyPolicy
     from otel_ml.sketch.feature import ModelKey
+    from otel_ml.sketch.row_sample import RowSample
 
 MAX_FEATURES = "max_features"
 UNREADABLE = "unreadable"
@@ -51,11 +54,13 @@ class Drained(NamedTuple):
 
     Attributes:
         let_go: Rows whose columns were not (all) summarised, by reason.
+        row_sample: Some of the rows themselves, where rows may leave.
     """
 
     rows: int
     columns: list[DrainedColumn]
     let_go: dict[str, int]
+    row_sample: RowSample | None = None
 
 
 class ModelAccumulator:
@@ -67,6 +72,8 @@ class ModelAccumulator:
         max_features: Columns that are summarised per role.
         privacy: Which columns of the input may be summarised at all.
         finds_exemplars: Look for requests that brought values worth a look.
+        sample_rows: Rows of each interval that leave as they are; 0 for none.
+        correlations: Look at numeric features together, where the baseline does.
     """
 
     def __init__(
@@ -77,6 +84,8 @@ class ModelAccumulator:
         max_features: int = 1_000,
         privacy: PrivacyPolicy | None = None,
         finds_exemplars: bool = True,
+        sample_rows: int = 0,
+        correlations: bool = True,
     ) -> None:
         self.key = key
         self.calls: dict[CallKind, Calls] = {}
@@ -86,10 +95,24 @@ class ModelAccumulator:
         self._rows = 0
         self._let_go: dict[str, int] = {}
         self._finder = ExemplarFinder() if finds_exemplars else None
+        self._sampler: RowSampler | None = None
+        if sample_rows:
+            self._sampler = RowSampler(sample_rows, privacy.admits if privacy is not None else lambda _: True)
+        self._row_samples: list[RowSample] = []
         self._features = ColumnSet(
-            FeatureRole.FEATURE, baseline=baseline, max_columns=max_features, privacy=privacy, finder=self._finder
+            FeatureRole.FEATURE,
+            baseline=baseline,
+            max_columns=max_features,
+            privacy=privacy,
+            finder=self._finder,
+            joint=JointColumn.of(baseline, privacy) if correlations else None,
         )
-        self._predictions = ColumnSet(FeatureRole.PREDICTION, baseline=baseline, max_columns=max_features)
+        self._predictions = ColumnSet(
+            FeatureRole.PREDICTION,
+            baseline=baseline,
+            max_columns=max_features,
+            counts_words=privacy is None or privacy.counts_words,
+        )
         self._scores = ColumnSet(FeatureRole.SCORE, baseline=baseline, max_columns=max_features)
         self._names: dict[tuple[tuple[str, ...] | None, str, int], tuple[str, ...]] = {}
 
@@ -137,6 +160,11 @@ class ModelAccumulator:
         """Append all columns, in steps; `drained` gives the rest. Nothing may be added in between."""
         for columns in (self._features, self._predictions, self._scores):
             yield from columns.drain(into)
+        if self._sampler is not None:
+            try:
+                yield from self._sampler.drain(into, self._row_samples)
+            except Exception as error:
+                failed("sampling rows", error)
 
     def drained(self, columns: list[DrainedColumn]) -> Drained:
         """The columns with the rows they come from."""
@@ -146,7 +174,8 @@ class ModelAccumulator:
                 columns_of_role.overflow_rows = 0
         if self._finder is not None:
             attach(columns, self._finder.drain())
-        drained = Drained(self._rows, columns, self._let_go)
+        sample = self._row_samples.pop() if self._row_samples else None
+        drained = Drained(self._rows, columns, self._let_go, sample)
         self._rows, self._let_go = 0, {}
         return drained
 
@@ -161,6 +190,8 @@ class ModelAccumulator:
             finder.begin(calls, [size or 0 for size in sizes])
         for piece in batch.pieces():
             yield from self._take(self._features, piece)
+            if self._sampler is not None:
+                yield from self._sample(self._sampler, piece)
             if finder is not None:
                 finder.advance(len(piece))
         if finder is not None:
@@ -173,6 +204,12 @@ class ModelAccumulator:
             failed("summarising", error)
             self._let(UNREADABLE, len(piece))
         yield
+
+    def _sample(self, sampler: RowSampler, piece: Batch) -> Iterator[None]:
+        try:
+            yield from sampler.take(piece, self._features.flat)
+        except Exception as error:
+            failed("sampling rows", error)
 
     def _let(self, reason: str, rows: int) -> None:
         self._let_go[reason] = self._let_go.get(reason, 0) + rows

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from otel_ml.baseline import Baseline
     from otel_ml.recording.exemplars import ExemplarFinder
     from otel_ml.recording.inputs.batches import Batch, Kinds
+    from otel_ml.recording.joint import JointColumn
     from otel_ml.recording.object_column import ObjectColumn
     from otel_ml.recording.privacy import PrivacyPolicy
     from otel_ml.sketch.exponential import ExponentialHistogram
@@ -53,6 +54,8 @@ class ColumnSet:
         kind: Kind of every column the baseline does not know; None infers it from the first batch.
         privacy: Which columns may be summarised at all.
         finder: Is shown all values, to find requests worth a look.
+        counts_words: Whether hashed words of texts are counted, where `privacy` does not say otherwise.
+        joint: Is given the numeric columns that the baseline looks at together.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class ColumnSet:
         kind: FeatureKind | None = None,
         privacy: PrivacyPolicy | None = None,
         finder: ExemplarFinder | None = None,
+        counts_words: bool = True,
+        joint: JointColumn | None = None,
     ) -> None:
         self.role = role
         self.kind = kind
@@ -77,6 +82,8 @@ class ColumnSet:
         self._max_columns = max_columns
         self._privacy = privacy
         self._finder = finder
+        self._joint = joint
+        self._counts_words = counts_words
         # Names of hashed columns are not to be compared with values as they come.
         self._named = {
             key: names for key, names in names_of(baseline).items() if privacy is None or not privacy.hashes(key.name)
@@ -95,6 +102,10 @@ class ColumnSet:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def flat(self, rows: Sequence[Mapping[Any, Any]]) -> Sequence[Mapping[Any, Any]]:
+        """Rows as they are summarised: columns that hold rows of their own are replaced by what they hold."""
+        return flattened(rows, self._nested) if self._nested else rows
 
     def take(self, batch: Batch) -> Iterator[None]:
         """Add a batch of rows, in steps of at most about 0.25 ms."""
@@ -123,6 +134,9 @@ class ColumnSet:
                 into.append(DrainedColumn(column.summary, column.histogram))
                 yield
         self._regroup()
+        if self._joint is not None and (together := self._joint.drain()) is not None:
+            into.append(DrainedColumn(together))
+            yield
         for place, (other, read) in enumerate(self._others):
             into.append(DrainedColumn(other.drain()))
             if isinstance(other, CountedColumn) and other.is_text and self._pinned(other.key.name) is None:
@@ -319,6 +333,8 @@ class ColumnSet:
         group = NumericGroup(keys, sources, layouts)
         if self._finder is not None:
             group.observe = self._finder.numbers
+        if self._joint is not None:
+            group.together = self._joint.part_of(group.labels)
         return group
 
     def _regroup(self) -> None:
@@ -330,7 +346,12 @@ class ColumnSet:
             self._sparse = None
 
     def _object_column(self, key: FeatureKey, kind: FeatureKind, source: Any) -> ObjectColumn:
-        return object_column(key, kind, source, self._baseline, lambda: self.timestamp_s or time.time())
+        privacy = self._privacy
+        counts_words = self._counts_words and (
+            privacy is None or (privacy.counts_words and not privacy.hashes(key.name))
+        )
+        now = lambda: self.timestamp_s or time.time()  # noqa: E731  # too small for a name
+        return object_column(key, kind, source, self._baseline, now, counts_words=counts_words)
 
 
 def _kind_of_column(column: Any) -> FeatureKind | None:

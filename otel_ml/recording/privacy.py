@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_ml import semconv
 from otel_ml.recording.guard import warn_once
+from otel_ml.recording.row_sample import renamed_categories
 from otel_ml.sketch.categories import hashed_name
 from otel_ml.sketch.exponential import bucket_bounds
-from otel_ml.sketch.feature import FeatureRole
+from otel_ml.sketch.feature import FeatureKey, FeatureRole
 from otel_ml.sketch.summary import CategoricalSummary, NumericSummary
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from otel_ml.recording.column_set import DrainedColumn
     from otel_ml.sketch.categories import CategoryCounts
     from otel_ml.sketch.exponential import Buckets, ExponentialHistogram
-    from otel_ml.sketch.feature import FeatureKey
+    from otel_ml.sketch.row_sample import RowSample
     from otel_ml.sketch.summary import FeatureSummary
 
 COARSE_SCALE: Final = 3
@@ -39,12 +40,14 @@ class PrivacyPolicy:
     """Settings about privacy, ready to be asked.
 
     Args:
-        settings: `features`, `exclude_features`, `hash_features`, `hash_key`, `min_category_count`, `sample_values`.
+        settings: `features`, `exclude_features`, `hash_features`, `hash_key`, `min_category_count`, `sample_values`,
+            `text_vocabulary`.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.min_count = settings.min_category_count
         self.samples_values = settings.sample_values
+        self.counts_words = settings.text_vocabulary
         self._allowed = settings.features
         self._excluded = settings.exclude_features
         self._hashed = settings.hash_features
@@ -105,6 +108,25 @@ class Redactor:
                 content.categories = self._named(summary, content.categories, classes, counts=not is_segment)
             elif isinstance(content, NumericSummary) and not self._policy.samples_values:
                 _coarsen(summary, content, column)
+
+    def redact_rows(self, sample: RowSample, columns: Iterable[DrainedColumn]) -> RowSample:
+        """The sample as it may leave: with no name of a category that the redacted summaries of its columns lack."""
+        named = {
+            column.summary.key.name: column.summary.content.categories.counts
+            for column in columns
+            if column.summary.key.role is FeatureRole.FEATURE and isinstance(column.summary.content, CategoricalSummary)
+        }
+
+        def renamed(column: str, name: str) -> str:
+            if column not in named:  # truth values
+                return name
+            if self._policy.hashes(column):
+                return self._policy.hashed(name)
+            known = self._known.get(FeatureKey(FeatureRole.FEATURE, column), ())
+            may_leave = self._policy.min_count <= 1 or name in named[column] or name in known
+            return name if may_leave else semconv.OTHER_LABEL
+
+        return renamed_categories(sample, renamed)
 
     def _named(
         self, summary: FeatureSummary, categories: CategoryCounts, classes: Collection[str], *, counts: bool

@@ -51,16 +51,28 @@ class Slots:
         interval_ns: Length of an interval.
         max_features: Columns that are summarised per role.
         privacy: Which columns of the input may be summarised at all.
+        sample_rows: Rows of a model and interval that leave as they are; 0 for none.
+        correlations: Look at numeric features together, where the baseline does; of the whole only, not of segments.
 
     Attributes:
         baselines: By model; one of version "" stands for every version of its model.
     """
 
-    def __init__(self, *, interval_ns: int, max_features: int, privacy: PrivacyPolicy | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        interval_ns: int,
+        max_features: int,
+        privacy: PrivacyPolicy | None = None,
+        sample_rows: int = 0,
+        correlations: bool = True,
+    ) -> None:
         self.baselines: Mapping[ModelKey, Baseline] = {}
         self._interval_ns = interval_ns
         self._max_features = max_features
         self._privacy = privacy
+        self._sample_rows = sample_rows
+        self._correlations = correlations
         self._models: dict[ModelKey, dict[Slot, ModelAccumulator]] = {}
         self._quiet: dict[ModelKey, int] = {}
 
@@ -107,6 +119,8 @@ class Slots:
                 max_features=self._max_features,
                 privacy=self._privacy,
                 finds_exemplars=slot.segment is None,
+                sample_rows=self._sample_rows if slot.segment is None else 0,
+                correlations=self._correlations and slot.segment is None,
             )
             slots[slot] = accumulator
         return accumulator

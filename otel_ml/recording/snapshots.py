@@ -68,6 +68,7 @@ class SnapshotEmitter:
             features=[column.summary for column in drained.columns],
             segment=segment,
             packages_digest=packages_digest(),
+            row_sample=drained.row_sample,
         )
         parts = codec.split(whole, lambda: next(self._sequence))
         for part in parts:

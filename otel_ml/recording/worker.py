@@ -18,6 +18,7 @@ from otel_ml.recording.packages import packages_digest
 from otel_ml.recording.privacy import PrivacyPolicy, Redactor, names_of
 from otel_ml.recording.queue import MAX_MODELS, QUEUE_FULL, TOO_LARGE
 from otel_ml.recording.readers import extend_readers
+from otel_ml.recording.row_sample import sampled_rows
 from otel_ml.recording.slots import Slot, Slots
 from otel_ml.recording.snapshots import SeriesPublisher, SnapshotEmitter, model_attributes
 from otel_ml.sketch.feature import ModelKey
@@ -102,6 +103,8 @@ class Worker:
             interval_ns=self._interval_ns,
             max_features=settings.max_features,
             privacy=self._privacy,
+            sample_rows=sampled_rows(settings),
+            correlations=settings.correlations,
         )
         self._interval_start = time.time_ns() // self._interval_ns * self._interval_ns
         self._since = self._interval_start
@@ -282,6 +285,8 @@ class Worker:
                 self._redactors.pop(next(iter(self._redactors)))
             redactor = self._redactors[key] = Redactor(self._privacy, names_of(self._slots.baseline(key)))
         redactor.redact(columns, accumulator.classes, is_segment=slot.segment is not None)
+        if drained.row_sample is not None:
+            drained = drained._replace(row_sample=redactor.redact_rows(drained.row_sample, columns))
         if slot.segment is not None:
             # A slice of what the whole counts already: no series, no drops.
             if drained.rows:

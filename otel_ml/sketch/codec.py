@@ -13,6 +13,7 @@ from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.sketch.bins import AnchoredBins
 from otel_ml.sketch.decoding import DIGEST_LENGTH, MAX_BYTES, MAX_FEATURES, decode
 from otel_ml.sketch.feature_encoding import bounded_name, write_feature
+from otel_ml.sketch.row_sample_codec import write_row_sample
 from otel_ml.sketch.snapshot import FORMAT_VERSION, Snapshot
 from otel_ml.sketch.summary import FeatureSummary, numbers_of
 from otel_ml.sketch.text import bounded
@@ -43,6 +44,8 @@ def encode(snapshot: Snapshot) -> bytes:
     if snapshot.segment is not None:
         message.segment.dimension = bounded_name(snapshot.segment.dimension)
         message.segment.value = bounded_name(snapshot.segment.value)
+    if snapshot.row_sample is not None and len(snapshot.row_sample):
+        write_row_sample(message.row_sample, snapshot.row_sample)
     by_bins: dict[int, list[tuple[int, AnchoredBins]]] = defaultdict(list)
     for index, summary in enumerate(snapshot.features):
         write_feature(message.features.add(), summary)
@@ -62,8 +65,8 @@ def encode(snapshot: Snapshot) -> bytes:
 def split(snapshot: Snapshot, next_sequence: Callable[[], int], *, limit: int = SPLIT_BYTES) -> list[Snapshot]:
     """The snapshot itself, or, where its bytes would exceed `limit`, parts that add up to it.
 
-    The first part keeps the sequence number and the rows; each other one gets a number of its own and states no rows.
-    A single column is never split, and stays far below the limit.
+    The first part keeps the sequence number, the rows and their sample; each other one gets a number of its own and
+    states no rows. A single column is never split, and stays far below the limit.
 
     Args:
         snapshot: What is to be sent; it stays as it is.
@@ -73,7 +76,7 @@ def split(snapshot: Snapshot, next_sequence: Callable[[], int], *, limit: int = 
     parts = [replace(snapshot, features=features) for features in _fitting(snapshot, snapshot.features, limit)]
     return [
         parts[0],
-        *(replace(part, sequence=next_sequence(), rows=0, dropped_rows=0) for part in parts[1:]),
+        *(replace(part, sequence=next_sequence(), rows=0, dropped_rows=0, row_sample=None) for part in parts[1:]),
     ]
 
 

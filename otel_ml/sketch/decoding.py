@@ -20,6 +20,8 @@ from otel_ml.sketch.feature import FeatureKey, ModelKey
 from otel_ml.sketch.feature_decoding import MAX_INTEGER, NAME_LENGTH, read_feature
 from otel_ml.sketch.kll_image import MAX_COUNT
 from otel_ml.sketch.numbers_decoding import BinRow, fail, read_counts
+from otel_ml.sketch.row_sample_codec import read_row_sample
+from otel_ml.sketch.sketched_columns import packed_sketches
 from otel_ml.sketch.snapshot import FORMAT_VERSION, Segment, Snapshot
 from otel_ml.sketch.summary import FeatureSummary
 
@@ -76,7 +78,8 @@ def decode(payload: bytes) -> Snapshot:
         name = message.features[place].name[:NAME_LENGTH]
         raise CorruptSnapshotError(f"features[{place}] {name!r}: {error}") from error
     _check_unique(features)
-    binned, unbinned = packed(features)
+    binned, others = packed(features)
+    sketched, unbinned = packed_sketches(others)
     return Snapshot(
         producer_id=message.producer_id,
         sequence=message.sequence,
@@ -88,7 +91,9 @@ def decode(payload: bytes) -> Snapshot:
         features=features,
         segment=Segment(message.segment.dimension, message.segment.value) if message.HasField("segment") else None,
         packages_digest=message.packages_digest,
+        row_sample=read_row_sample(message.row_sample) if message.HasField("row_sample") else None,
         binned=binned,
+        sketched=sketched,
         unbinned=unbinned,
     )
 

@@ -30,6 +30,8 @@ class FeatureRole(Enum):
     PREDICTION = "prediction"
     SCORE = "score"
     """A probability or decision value beside the prediction."""
+    JOINT = "joint"
+    """All columns together: what is said of how they go along, or of whole rows, and no column of its own."""
 
 
 class ModelKey(NamedTuple):

@@ -23,6 +23,7 @@ from otel_ml.sketch.numbers_decoding import BinRow, fail, read_counts, read_mome
 from otel_ml.sketch.numeric_summary import NumericSummary
 from otel_ml.sketch.sketch import CountArray
 from otel_ml.sketch.summary import BooleanSummary, CategoricalSummary, Content, FeatureSummary, OpaqueSummary
+from otel_ml.sketch.text_codec import read_characters, read_vocabulary
 from otel_ml.sketch.text_summary import TextSummary
 
 NAME_LENGTH: Final = 256
@@ -34,6 +35,7 @@ _ROLES: Final[dict[int, FeatureRole]] = {
     pb.ROLE_FEATURE: FeatureRole.FEATURE,
     pb.ROLE_PREDICTION: FeatureRole.PREDICTION,
     pb.ROLE_SCORE: FeatureRole.SCORE,
+    pb.ROLE_JOINT: FeatureRole.JOINT,
 }
 _REASONS: Final[dict[int, ExemplarReason]] = {
     pb.REASON_LARGEST: ExemplarReason.LARGEST,
@@ -74,6 +76,8 @@ def read_feature(message: pb.Feature, bins: Sequence[BinRow] = ()) -> FeatureSum
         fail(f"a name of {len(name)} characters (at most {NAME_LENGTH})")
     if role is None:
         fail(f"unknown role {message.role}")
+    if role is FeatureRole.JOINT and (kind != pb.KIND_EMBEDDING or message.embedding.HasField("norms") or bins):
+        fail(f"several features together of {pb.Kind.Name(kind) if kind in _OF_KIND else kind}, or with norms")
     counters = _counters(message.counters)
     content: Content
     if kind == pb.KIND_NUMERIC:
@@ -87,7 +91,8 @@ def read_feature(message: pb.Feature, bins: Sequence[BinRow] = ()) -> FeatureSum
     elif kind == pb.KIND_DATETIME:
         content = _datetime(message.datetime, counters.valid)
     elif kind == pb.KIND_EMBEDDING:
-        norms = _not_negative("norms", message.embedding.norms, counters.valid, bins)
+        has_norms = role is not FeatureRole.JOINT
+        norms = _not_negative("norms", message.embedding.norms, counters.valid if has_norms else 0, bins)
         content = read_vectors(message.embedding, counters.valid, norms)
     elif kind == pb.KIND_OPAQUE:
         content = OpaqueSummary()
@@ -143,7 +148,12 @@ def _text(message: pb.Feature, valid: int, bins: Sequence[BinRow]) -> TextSummar
     if text.empty > valid:
         fail(f"text: {text.empty} empty ones, where the counters leave {valid}")
     lengths = _not_negative("lengths", text.lengths, valid, bins)
-    return TextSummary(lengths, _not_negative("words", text.words, valid), text.empty, _cardinality(message))
+    summary = TextSummary(lengths, _not_negative("words", text.words, valid), text.empty, _cardinality(message))
+    if text.HasField("characters"):
+        summary.characters = read_characters(text.characters, valid)
+    if text.HasField("vocabulary"):
+        summary.vocabulary = read_vocabulary(text.vocabulary)
+    return summary
 
 
 def _datetime(message: pb.Datetime, valid: int) -> DatetimeSummary:

@@ -26,11 +26,13 @@ from otel_ml.sketch.summary import (
     TextSummary,
 )
 from otel_ml.sketch.text import bounded
+from otel_ml.sketch.text_codec import write_text_sums
 
 _ROLES: Final = {
     FeatureRole.FEATURE: pb.ROLE_FEATURE,
     FeatureRole.PREDICTION: pb.ROLE_PREDICTION,
     FeatureRole.SCORE: pb.ROLE_SCORE,
+    FeatureRole.JOINT: pb.ROLE_JOINT,
 }
 _KINDS: Final = {
     FeatureKind.NUMERIC: pb.KIND_NUMERIC,
@@ -74,11 +76,12 @@ def write_feature(message: pb.Feature, summary: FeatureSummary) -> None:
         _write_numbers(message.text.lengths, content.lengths)
         _write_numbers(message.text.words, content.words)
         message.text.empty = content.empty
+        write_text_sums(message.text, content.characters, content.vocabulary)
         _write_cardinality(message, content.cardinality)
     elif isinstance(content, DatetimeSummary):
         _write_datetime(message.datetime, content)
     elif isinstance(content, EmbeddingSummary):
-        _write_embedding(message.embedding, content)
+        write_vectors(message.embedding, content)
     if summary.exemplars:
         _write_exemplars(message, summary.exemplars)
 
@@ -125,7 +128,8 @@ def _write_datetime(message: pb.Datetime, content: DatetimeSummary) -> None:
     _write_numbers(message.ages, content.ages)
 
 
-def _write_embedding(message: pb.Embedding, content: EmbeddingSummary) -> None:
+def write_vectors(message: pb.Embedding, content: EmbeddingSummary) -> None:
+    """Fill an empty message with what is known of vectors."""
     _write_numbers(message.norms, content.norms)
     if not content.count:
         return

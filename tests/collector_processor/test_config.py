@@ -93,8 +93,9 @@ CATALOGUE = {
     "unknown setting": (
         ("window: 1m", "windw: 1m"),
         (
-            "processors::drift::windw: unknown setting (valid settings: alerts, baselines, decide_by, detectors,"
-            " forward_snapshots, lateness, limits, max_future, min_rows, quality, references, repeat, window);"
+            "processors::drift::windw: unknown setting (valid settings: alerts, baselines, classifier, concept,"
+            " decide_by, detectors, forward_snapshots, lateness, limits, max_future, min_rows, quality, references,"
+            " repeat, slow_drift, window);"
             " did you mean 'window'?"
         ),
     ),
@@ -149,6 +150,10 @@ CATALOGUE = {
     "alerts that cannot fire": (
         ("window: 1m", "window: 1m, alerts: {breaches: 4}"),
         "processors::drift::alerts: breaches: 4 of 3 windows are more than there are (at most 3)",
+    ),
+    "deployments without room for their segments": (
+        ("window: 1m", "window: 1m, limits: {segments: 0}, references: {stable: {dimension: service.version}}"),
+        "processors::drift: references::stable::dimension: 'service.version' needs limits::segments above 0",
     ),
     "truth value": (
         ("window: 1m", "window: 1m, forward_snapshots: sometimes"),
@@ -208,6 +213,13 @@ CATALOGUE = {
         (
             "processors::drift::detectors::psi::treshold: unknown setting "
             "(valid settings: bias_corrected, bins, floor, threshold); did you mean 'threshold'?"
+        ),
+    ),
+    "nothing to choose from": (
+        ("window: 1m", "window: 1m, detectors: {ks: {}}"),
+        (
+            "processors::drift::decide_by::categorical: 'auto' has nothing to choose from for categorical columns "
+            "(configured detectors: ks)"
         ),
     ),
     "deciding detector that does not run": (

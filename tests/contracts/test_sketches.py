@@ -28,6 +28,7 @@ from otel_ml.sketch.moments import Moments
 from otel_ml.sketch.numeric_summary import NumericSummary
 from otel_ml.sketch.projected import SLICES, ProjectedVectors, ProjectionLayout
 from otel_ml.sketch.quantiles import QuantileSketch
+from otel_ml.sketch.sketched_columns import packed_sketches
 from otel_ml.sketch.summary import BooleanSummary, CategoricalSummary, FeatureSummary, OpaqueSummary
 from otel_ml.sketch.text_summary import TextSummary
 
@@ -148,7 +149,29 @@ def categorical_knowledge(content):
 
 def text_knowledge(content):
     described = [numeric_knowledge(numbers) for numbers in (content.lengths, content.words)]
-    return described, content.empty, content.cardinality.registers().tobytes()
+    made_of = character_knowledge(content.characters), vocabulary_knowledge(content.vocabulary)
+    return described, content.empty, content.cardinality.registers().tobytes(), made_of
+
+
+def character_sums(values):
+    content = TextSummary()
+    content.read(values)
+    return content.characters
+
+
+def character_knowledge(content):
+    return content.texts, content.powers.tobytes()
+
+
+def vocabulary_sums(values):
+    content = TextSummary()
+    content.read(values)
+    return content.vocabulary
+
+
+def vocabulary_knowledge(content):
+    # Which texts are multiplied with each other depends on which come together.
+    return content.texts, content.totals.tobytes(), content.squares.tobytes()
 
 
 def datetime_knowledge(content):
@@ -189,6 +212,23 @@ def binned_knowledge(block):
     return summary.counters, moments_knowledge(summary.content.moments), bins.counts.tolist()
 
 
+def sketched_columns(values, key=KEY):
+    """One column, packed."""
+    quantiles = updated(QuantileSketch(), array(values))
+    content = NumericSummary(
+        Moments.of(array(values)), histogram=ExponentialHistogram.of(array(values)), quantiles=quantiles
+    )
+    (block,), _ = packed_sketches([FeatureSummary(key, content, Counters(rows=len(values)))])
+    return block
+
+
+def sketched_knowledge(block):
+    (summary,) = block.summaries()
+    content = summary.content
+    sketches = histogram_knowledge(content.histogram), quantile_knowledge(content.quantiles)
+    return summary.counters, moments_knowledge(content.moments), sketches
+
+
 def of_column(knows):
     """What is known of a column, given what is known of its content."""
     return lambda summary: (summary.counters, summary.kind, knows(summary.content))
@@ -207,11 +247,17 @@ CONTRACTS = {
         numbers,
         lambda: binned_columns([], FeatureKey(FeatureRole.FEATURE, "height")),
     ),
+    "sketched columns": Contract(
+        sketched_columns,
+        sketched_knowledge,
+        numbers,
+        lambda: sketched_columns([], FeatureKey(FeatureRole.FEATURE, "height")),
+    ),
     "exact counts": Contract(
         lambda values: ExactCounts.of(array(values)),
         exact_knowledge,
         numbers,
-        lambda: ExactCounts.of(np.arange(256.0) + 0.5),
+        lambda: ExactCounts.of(np.arange(256.0) + 0.1),
     ),
     "exponential histogram": Contract(
         lambda values: ExponentialHistogram.of(array(values)), histogram_knowledge, numbers
@@ -227,6 +273,8 @@ CONTRACTS = {
     "truth values": Contract(boolean, repr, numbers),
     "categories": Contract(categorical, categorical_knowledge, names),
     "texts": Contract(lambda values: updated(TextSummary(), values), text_knowledge, names),
+    "characters of texts": Contract(character_sums, character_knowledge, names),
+    "words of texts": Contract(vocabulary_sums, vocabulary_knowledge, names),
     "projected vectors": Contract(
         projected,
         projected_knowledge,

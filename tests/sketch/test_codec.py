@@ -137,6 +137,7 @@ def view(summary):
         seen.append(content)
     elif isinstance(content, TextSummary):
         seen += [*numbers_view(content.lengths), *numbers_view(content.words), content.empty]
+        seen += [repr(content.characters), repr(content.vocabulary), content.vocabulary.totals.tolist()]
         seen.append(content.cardinality.registers().tolist())
     elif isinstance(content, DatetimeSummary):
         seen += [content.epochs, *numbers_view(content.ages), content.hours.tolist(), content.weekdays.tolist()]

@@ -7,7 +7,10 @@ from dataclasses import replace
 from typing import Final
 
 from collector_processor.processors.columns import columns_of
+from collector_processor.processors.evaluation.causes import with_causes
+from collector_processor.processors.evaluation.center import center_of
 from collector_processor.processors.evaluation.correction import Correction
+from collector_processor.processors.evaluation.deciding import Decider, Deciding
 from collector_processor.processors.evaluation.drift_checks import Rule, drift_checks
 from collector_processor.processors.evaluation.findings import (
     DRIFT_CHECKS,
@@ -17,7 +20,15 @@ from collector_processor.processors.evaluation.findings import (
     FeatureEvaluation,
     WindowEvaluation,
 )
+from collector_processor.processors.evaluation.joint import (
+    add_joint_results,
+    is_comparable,
+    renamed,
+    why_not,
+    with_pairs,
+)
 from collector_processor.processors.evaluation.measurement import (
+    BlockReferences,
     Measurement,
     add_content_results,
     measure,
@@ -26,16 +37,17 @@ from collector_processor.processors.evaluation.measurement import (
 from collector_processor.processors.evaluation.settings import QUALITY_CHECKS, DecisionSettings, QualitySettings
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.named import NamedReference
-from collector_processor.processors.references.settings import BASELINE
+from collector_processor.processors.references.settings import BASELINE, STABLE
 from collector_processor.processors.windows import Window
 from otel_ml.baseline import Baseline
-from otel_ml.drift.binned import BinnedReferences
 from otel_ml.drift.detector import DriftDetector
-from otel_ml.drift.explanation import moved_cells
+from otel_ml.drift.explanation import MovedCell, moved_cells
 from otel_ml.drift.labels import LabelShift, estimate_label_shift
 from otel_ml.drift.quality import DataQuality, QualityRatio, data_quality
+from otel_ml.drift.text import METHODS as TEXT_METHODS
+from otel_ml.drift.text import moved_text
 from otel_ml.sketch.feature import FeatureKey, FeatureRole
-from otel_ml.sketch.summary import FeatureSummary
+from otel_ml.sketch.summary import FeatureSummary, TextSummary
 
 LABEL_THRESHOLD: Final = 0.1
 """Share of the rows that have another label than in the baseline, from which on that matters."""
@@ -49,9 +61,11 @@ class Evaluator:
         decide_by: Whose verdict counts; against other references only this one is run.
         min_rows: Values below which nothing is concluded.
         rule: When a difference counts.
+        deployments: Dimension of the segments that are deployments of a model.
 
     Attributes:
         correction: What was used up of it.
+        deciding: What was chosen for each column.
     """
 
     def __init__(
@@ -62,11 +76,14 @@ class Evaluator:
         quality: QualitySettings,
         min_rows: int,
         rule: Rule,
+        *,
+        deployments: str | None = None,
     ) -> None:
         self._references = references
+        self._deployments = deployments
         self._detectors = detectors
-        self._bins: dict[str, BinnedReferences] = {}
-        self._decide_by = decide_by
+        self._blocks: dict[str, BlockReferences] = {}
+        self.deciding = Deciding(decide_by, detectors)
         self._thresholds: dict[str, float] = quality.model_dump()
         self._min_rows = min_rows
         self._rule = rule
@@ -106,6 +123,7 @@ class Evaluator:
             window.segment,
             {digest: len(heard) for digest, heard in window.producers.items()},
             references,
+            joint_insufficient=why_not(window, baseline, self._min_rows),
         )
 
     def _evaluated(
@@ -118,26 +136,23 @@ class Evaluator:
     ) -> list[FeatureEvaluation]:
         measured = self._measure_drift(window, summaries, baseline, self._detectors)
         by_reference: dict[str, Mapping[FeatureKey, Measurement] | None] = {BASELINE: measured if baseline else None}
-        deciders = self._deciders(summaries, baseline)
-        # Vectors are compared with the baseline only.
-        asked = {key: self._detectors[name] for key, name in deciders.items() if name in self._detectors}
+        is_whole = window.segment is None
+        deciders = self.deciding.deciders(window.model, summaries, baseline, measured, is_whole=is_whole)
         for reference in others:
-            by_reference[reference.name] = (
-                None
-                if reference.insufficient is not None
-                else measure_pairs(summaries, reference.pair, asked, self._min_rows)
-            )
-        checks: dict[FeatureKey, list[Check]] = {}
+            methods = {key: decider.method for key, decider in deciders.items()}
+            by_reference[reference.name] = self._measure_against(reference, summaries, methods, baseline)
         # A segment differs from the whole that the baseline is of, and always has: its drift is measured, so that it
-        # can be seen to change, but is no alarm.
-        if window.segment is None:
-            checks = drift_checks(by_reference, deciders, self._rule)
-            if rollup is not None and baseline is not None:
-                self._add_gradual_drift(checks, rollup, baseline, deciders)
+        # can be seen to change, but is no alarm. Two deployments in the same minutes should not differ.
+        compared = by_reference if window.segment is None else {STABLE: by_reference.get(STABLE)}
+        checks = drift_checks(compared, deciders, self._rule)
+        if window.segment is None and rollup is not None and baseline is not None:
+            self._add_gradual_drift(checks, rollup, baseline, deciders)
+        # What a deployment's values lack, those of the whole lack as well, and there it is told.
+        is_deployment = window.segment is not None and window.segment.dimension == self._deployments
         evaluated = []
         for summary in summaries:
             feature = self._measure_quality(summary, baseline)
-            found = [] if feature.quality is None else self._quality_checks(feature.quality)
+            found = [] if feature.quality is None or is_deployment else self._quality_checks(feature.quality)
             measurement = measured.get(summary.key)
             if measurement is not None:
                 feature = replace(feature, n_current=measurement.n_current, scores=measurement.results)
@@ -146,13 +161,16 @@ class Evaluator:
                 for name, measurements in by_reference.items()
                 if name != BASELINE and measurements is not None and summary.key in measurements
             }
+            center = center_of(summary, baseline.features.get(summary.key) if baseline is not None else None)
             labels = self._labels(summary.key, measurement, baseline)
             if labels is not None and labels.score is not None and window.segment is None:
                 found.append(_label_check(labels, labels.score))
-            found += checks.get(summary.key, ())
-            evaluated.append(replace(feature, elsewhere=elsewhere, labels=labels, checks=found))
+            found += renamed(summary.key, checks.get(summary.key, ()))
+            evaluated.append(replace(feature, elsewhere=elsewhere, labels=labels, checks=found, center=center))
         corrected = self.correction.corrected(window.model, window.segment, evaluated)
-        return [self._explained(feature, by_reference) for feature in corrected]
+        explained = [self._explained(feature, by_reference) for feature in corrected]
+        importances = {} if baseline is None else baseline.importances
+        return with_causes(explained, by_reference, importances, self._rule.alpha)
 
     def _measure_drift(
         self,
@@ -163,11 +181,30 @@ class Evaluator:
     ) -> dict[FeatureKey, Measurement]:
         if baseline is None:
             return {}
-        bins = self._bins.get(baseline.id)
-        if bins is None:
-            bins = self._bins[baseline.id] = BinnedReferences(baseline.features, baseline.layouts)
-        measured = measure(window, summaries, baseline, bins, list(detectors.values()), self._min_rows)
-        add_content_results(measured, summaries, baseline.features)
+        blocks = self._blocks.get(baseline.id)
+        if blocks is None:
+            blocks = self._blocks[baseline.id] = BlockReferences(baseline)
+        measured = measure(window, summaries, baseline, blocks, list(detectors.values()), self._min_rows)
+        add_content_results(measured, summaries, baseline.features, self._min_rows)
+        add_joint_results(measured, summaries, baseline.joint, None, self._min_rows)
+        return measured
+
+    def _measure_against(
+        self,
+        reference: NamedReference,
+        summaries: Sequence[FeatureSummary],
+        deciders: Mapping[FeatureKey, str],
+        baseline: Baseline | None,
+    ) -> dict[FeatureKey, Measurement] | None:
+        """What the deciding methods say against another reference than the baseline; None where it has too few data."""
+        if reference.insufficient is not None:
+            return None
+        on_pairs = {key: self._detectors[name] for key, name in deciders.items() if name in self._detectors}
+        on_contents = {key: name for key, name in deciders.items() if name not in self._detectors}
+        measured = measure_pairs(summaries, reference.pair, on_pairs, self._min_rows)
+        add_content_results(measured, summaries, reference.columns, self._min_rows, on_contents)
+        joint = None if baseline is None else baseline.joint
+        add_joint_results(measured, summaries, joint, reference.columns, self._min_rows, on_contents)
         return measured
 
     def _labels(self, key: FeatureKey, measurement: Measurement | None, baseline: Baseline | None) -> LabelShift | None:
@@ -176,33 +213,25 @@ class Evaluator:
             baseline is None
             or baseline.confusion is None
             or measurement is None
+            or measurement.pair is None
             or key.role is not FeatureRole.PREDICTION
         ):
             return None
         return estimate_label_shift(baseline.confusion, measurement.pair()[1])
-
-    def _deciders(self, summaries: Sequence[FeatureSummary], baseline: Baseline | None) -> dict[FeatureKey, str]:
-        """Whose verdict counts, for each column that is compared at all."""
-        deciders = {}
-        for summary in summaries:
-            reference = baseline.features.get(summary.key) if baseline is not None else summary
-            name = None if reference is None else self._decide_by.detector(reference.kind)
-            if name is not None:
-                deciders[summary.key] = name
-        return deciders
 
     def _add_gradual_drift(
         self,
         checks: dict[FeatureKey, list[Check]],
         rollup: Window,
         baseline: Baseline,
-        deciders: Mapping[FeatureKey, str],
+        deciders: Mapping[FeatureKey, Decider],
     ) -> None:
         """What adds up over many windows, where each alone is as usual for its time."""
-        detectors = {name: self._detectors[name] for name in deciders.values() if name in self._detectors}
+        methods = {decider.method for decider in deciders.values()}
+        detectors = {name: detector for name, detector in self._detectors.items() if name in methods}
         measured = self._measure_drift(rollup, _summaries(rollup, baseline), baseline, detectors)
         for key, (check, *_) in drift_checks({BASELINE: measured}, deciders, self._rule).items():
-            threshold = self._rule.rollup_threshold * check.threshold
+            threshold = deciders[key].threshold(check.threshold, self._rule.rollup_threshold)
             gradual = replace(check, name=GRADUAL_DRIFT, threshold=threshold, is_big=check.score > threshold)
             checks.setdefault(key, []).append(gradual)
 
@@ -233,9 +262,21 @@ class Evaluator:
             measurements = by_reference.get(check.reference)
             if check.name in DRIFT_CHECKS and check.breaches(self._rule.alpha) and measurements is not None:
                 measurement = measurements.get(feature.key)
-                if measurement is not None:
+                if measurement is not None and measurement.moved is not None:
+                    return with_pairs(feature, measurement.moved())
+                if measurement is not None and (moved := _moved_contents(check.method, measurement)):
+                    return replace(feature, moved=moved)
+                if measurement is not None and measurement.pair is not None:
                     return replace(feature, moved=moved_cells(*measurement.pair()))
         return feature
+
+
+def _moved_contents(method: str, measurement: Measurement) -> list[MovedCell]:
+    """What a method says that compares more than the two distributions."""
+    if method not in TEXT_METHODS or measurement.contents is None:
+        return []
+    was, now = (summary.content for summary in measurement.contents)
+    return moved_text(was, now) if isinstance(was, TextSummary) and isinstance(now, TextSummary) else []
 
 
 def _label_check(labels: LabelShift, score: float) -> Check:
@@ -248,7 +289,8 @@ def _summaries(window: Window, baseline: Baseline | None) -> list[FeatureSummary
     known = {} if baseline is None else baseline.features
     kinds = {key: summary.kind for key, summary in known.items()}
     columns = columns_of(window.parts, window.rows, kinds, due=known)
-    return sorted(columns.values(), key=lambda summary: (summary.key.role.value, summary.key.name))
+    compared = [column for key, column in columns.items() if is_comparable(key, baseline)]
+    return sorted(compared, key=lambda summary: (summary.key.role.value, summary.key.name))
 
 
 def _unreferenced(summary: FeatureSummary) -> FeatureEvaluation:

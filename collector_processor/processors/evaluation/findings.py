@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
+from collector_processor.processors.evaluation.center import Center
 from collector_processor.processors.references.named import NamedReference
 from collector_processor.processors.references.settings import BASELINE
+from otel_ml.drift.classifier import ClassifierResult
 from otel_ml.drift.detector import DriftResult
-from otel_ml.drift.explanation import MovedCell
+from otel_ml.drift.explanation import Attribution, MovedCell
 from otel_ml.drift.labels import LabelShift
 from otel_ml.drift.quality import DataQuality
 from otel_ml.sketch.exemplar import Exemplar
@@ -24,11 +26,28 @@ DRIFT: Final = "drift"
 """A column is unlike what it should be, and unlike what is usual at this time."""
 GRADUAL_DRIFT: Final = "gradual_drift"
 """A column is unlike its baseline over a whole day."""
+SLOW_DRIFT: Final = "slow_drift"
+"""A column is off in the same direction hour after hour, by less than shows in a window."""
 CANARY_DRIFT: Final = "canary_drift"
 """A column of one deployment is unlike that of the stable one at the same time."""
+CORRELATION_DRIFT: Final = "correlation_drift"
+"""Numeric features do not go together as they should, and not as is usual at this time."""
+GRADUAL_CORRELATION_DRIFT: Final = "gradual_correlation_drift"
+CANARY_CORRELATION_DRIFT: Final = "canary_correlation_drift"
+CLASSIFIER_DRIFT: Final = "classifier_drift"
+"""A classifier can tell the rows of a window from those of the training data."""
 LABEL_SHIFT: Final = "label_shift"
 """The labels of a window are likely to be others than the baseline's, as its predictions tell."""
-DRIFT_CHECKS: Final = (DRIFT, GRADUAL_DRIFT, CANARY_DRIFT)
+DRIFT_CHECKS: Final = (
+    DRIFT,
+    GRADUAL_DRIFT,
+    SLOW_DRIFT,
+    CANARY_DRIFT,
+    CORRELATION_DRIFT,
+    GRADUAL_CORRELATION_DRIFT,
+    CANARY_CORRELATION_DRIFT,
+    CLASSIFIER_DRIFT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +55,8 @@ class Check:
     """One question about one column.
 
     Attributes:
-        name: "drift", "gradual_drift", "canary_drift", "label_shift", or a kind of bad value such as "missing".
+        name: "drift", "gradual_drift", "slow_drift", "canary_drift", "label_shift", or a kind of bad value such
+            as "missing".
         method: The detector, or "increase" of a ratio.
         score: The magnitude.
         is_big: The magnitude is above the threshold, and rests on more than an anecdote.
@@ -48,6 +68,8 @@ class Check:
         reference: What it was compared with.
         overruled_by: Other references that find the same usual, so that it is no alarm.
         is_confirmed: A reference that knows the season says the same.
+        method_reason: Why the method was chosen; None where it is the configured one.
+        note: What else people should know of it.
     """
 
     name: str
@@ -64,6 +86,8 @@ class Check:
     reference: str = BASELINE
     overruled_by: tuple[str, ...] = ()
     is_confirmed: bool = False
+    method_reason: str | None = None
+    note: str = ""
 
     def breaches(self, alpha: float) -> bool:
         """Whether the effect is big, no accident, and unusual."""
@@ -72,6 +96,18 @@ class Check:
     def is_significant(self, alpha: float) -> bool:
         """Whether chance does not explain it; where there is no test, magnitude has to do."""
         return self.q_value is None or self.q_value <= (alpha if self.level is None else self.level)
+
+
+class Rank(NamedTuple):
+    """Where a column stands by how far it moved times how much the model relies on it.
+
+    Attributes:
+        place: From 1, which is the one to look at first.
+        of: How many there are.
+    """
+
+    place: int
+    of: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +120,15 @@ class FeatureEvaluation:
             values.
         elsewhere: What the deciding detector says against other references, by their names.
         labels: What the labels are likely to be, of the prediction of a model whose baseline knows how it errs.
-        moved: The ranges or categories that carry most of the drift, where there is any.
+        moved: The ranges or categories that carry most of the drift, where there is any; of features together, pairs
+            whose correlations changed.
         quality: Against the baseline; None where the baseline does not know the column.
         checks: What alerts are about.
         exemplars: Requests that brought extreme, missing and unseen values.
+        center: Where its values are; None where they have no mean, or too few are there.
+        effect: How far it moved, in standard deviations, where it drifted.
+        rank: Among the features that drifted; None where it did not, or alone.
+        attribution: Of a prediction that drifted: the features that can account for it.
     """
 
     key: FeatureKey
@@ -101,6 +142,17 @@ class FeatureEvaluation:
     elsewhere: Mapping[str, Sequence[DriftResult]] = field(default_factory=dict)
     moved: Sequence[MovedCell] = ()
     labels: LabelShift | None = None
+    center: Center | None = None
+    effect: float | None = None
+    rank: Rank | None = None
+    attribution: Attribution | None = None
+
+    @property
+    def subject(self) -> FeatureKey:
+        """What its alerts are about: of features together the same one, whichever baseline puts them together."""
+        if self.key.role is FeatureRole.JOINT and self.kind is FeatureKind.EMBEDDING:
+            return FeatureKey(FeatureRole.JOINT, "correlations")
+        return self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +165,8 @@ class WindowEvaluation:
         segment: The slice it is about; None for the whole model.
         producers: How many processes were heard, by the digest of their packages.
         references: What the window was compared with, those without enough data included.
+        classification: How well its rows can be told from the training data's; None where that was not asked.
+        joint_insufficient: Why features that were sent together were not compared; None where they were.
     """
 
     model: ModelKey
@@ -126,6 +180,8 @@ class WindowEvaluation:
     segment: Segment | None = None
     producers: Mapping[str, int] = field(default_factory=dict)
     references: Sequence[NamedReference] = ()
+    classification: ClassifierResult | None = None
+    joint_insufficient: str | None = None
 
     @property
     def confirmed(self) -> list[FeatureKey]:

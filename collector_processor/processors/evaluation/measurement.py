@@ -1,10 +1,10 @@
-"""How far each column of a window is from its baseline, all columns at once."""
+"""How far each column of a window is from a reference, all columns at once."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,8 +15,10 @@ from otel_ml.drift.columns import Columns, Pair
 from otel_ml.drift.comparison import distributions
 from otel_ml.drift.contents import compare_contents
 from otel_ml.drift.detector import DriftDetector, DriftResult
+from otel_ml.drift.explanation import MovedCell
+from otel_ml.drift.sketched import SketchedReferences
 from otel_ml.sketch.distribution import NumericDistribution
-from otel_ml.sketch.feature import FeatureKey
+from otel_ml.sketch.feature import FeatureKey, FeatureRole
 from otel_ml.sketch.summary import FeatureSummary
 
 
@@ -26,20 +28,43 @@ class Measurement:
 
     Attributes:
         n_current: Values it was measured on.
-        pair: Makes the two distributions.
+        pair: Makes the two distributions; None where only contents could be compared.
         results: Of every detector that was asked and suits the column.
+        contents: Both summaries, where more than the two distributions was compared.
+        moved: Tells what changed most, where it is neither of these.
     """
 
     n_current: int
-    pair: Callable[[], Pair]
+    pair: Callable[[], Pair] | None
     results: list[DriftResult] = field(default_factory=list)
+    contents: tuple[FeatureSummary, FeatureSummary] | None = None
+    moved: Callable[[], list[MovedCell]] | None = None
+
+
+class BlockReferences:
+    """What a baseline says of columns that come as matrices, ready to be compared.
+
+    Args:
+        baseline: It does not change.
+    """
+
+    def __init__(self, baseline: Baseline) -> None:
+        self._binned = BinnedReferences(baseline.features, baseline.layouts)
+        self._sketched = SketchedReferences(baseline.features, baseline.layouts)
+
+    def columns(self, window: Window, min_rows: int) -> Iterator[tuple[list[FeatureKey], Columns]]:
+        """Those of a window that have enough values and compare as matrices, block by block."""
+        for binned in window.binned:
+            yield self._binned.columns(binned, min_rows)
+        for sketched in window.sketched:
+            yield self._sketched.columns(sketched, min_rows)
 
 
 def measure(
     window: Window,
     summaries: Iterable[FeatureSummary],
     baseline: Baseline,
-    references: BinnedReferences,
+    references: BlockReferences,
     detectors: Sequence[DriftDetector],
     min_rows: int,
 ) -> dict[FeatureKey, Measurement]:
@@ -47,13 +72,12 @@ def measure(
 
     Args:
         summaries: One for each column of the window.
-        references: The baseline's bins.
+        references: Of the baseline.
         min_rows: Values below which a column is not compared.
     """
     measured: dict[FeatureKey, Measurement] = {}
-    ways = Counter(key for key, _ in window.unbinned) + Counter(key for block in window.binned for key in block.keys)
-    for block in window.binned:
-        keys, columns = references.columns(block, min_rows)
+    ways = Counter(key for key, _ in window.unbinned) + Counter(key for block in window.blocks for key in block.keys)
+    for keys, columns in references.columns(window, min_rows):
         # What came in several ways is in none of them as a whole.
         _collect(measured, [key if ways[key] == 1 else None for key in keys], columns, detectors)
     rest = [summary for summary in summaries if summary.key in baseline.features and summary.key not in measured]
@@ -66,15 +90,34 @@ def measure(
 
 
 def add_content_results(
-    measured: Mapping[FeatureKey, Measurement],
+    measured: dict[FeatureKey, Measurement],
     summaries: Iterable[FeatureSummary],
     references: Mapping[FeatureKey, FeatureSummary],
+    min_rows: int,
+    methods: Mapping[FeatureKey, str] | None = None,
 ) -> None:
-    """Add what there is to say about columns beyond the distribution that stands for them."""
+    """Add what there is to say about columns beyond the distribution that stands for them.
+
+    Args:
+        measured: What is known of them so far; columns that have no such distribution are added.
+        references: Summaries by column.
+        min_rows: Values below which a column is not compared.
+        methods: The only method that is asked of each column, others not at all; None asks all of all.
+    """
     for summary in summaries:
-        reference, found = references.get(summary.key), measured.get(summary.key)
-        if reference is not None and found is not None:
-            found.results.extend(compare_contents(reference, summary))
+        if summary.key.role is FeatureRole.JOINT:
+            continue
+        reference = references.get(summary.key)
+        asked: Collection[str] | None = None
+        if methods is not None:
+            asked = [methods[summary.key]] if summary.key in methods else []
+        if reference is None or asked == []:
+            continue
+        results = [result for result in compare_contents(reference, summary, asked) if result.n_current >= min_rows]
+        if results:
+            found = measured.setdefault(summary.key, Measurement(results[0].n_current, None))
+            found.results.extend(results)
+            found.contents = reference, summary
 
 
 def measure_pairs(
@@ -95,7 +138,7 @@ def measure_pairs(
             continue
         pair = pair_of(summary)
         if pair is not None and pair[1].total >= min_rows:
-            groups.setdefault(_likes_of(pair), []).append((summary.key, pair))
+            groups.setdefault(likes_of(pair), []).append((summary.key, pair))
     for group in groups.values():
         keys = [key for key, _ in group]
         asked = list(dict.fromkeys(detectors[key] for key in keys)) if isinstance(detectors, Mapping) else detectors
@@ -103,7 +146,7 @@ def measure_pairs(
     return measured
 
 
-def _likes_of(pair: Pair) -> tuple[type, int]:
+def likes_of(pair: Pair) -> tuple[type, int]:
     """Pairs of about as many points fit into one matrix."""
     reference, current = pair
     if isinstance(reference, NumericDistribution) and isinstance(current, NumericDistribution):

@@ -30,8 +30,8 @@ class Clock:
         return self.now_s
 
 
-def store(clock=None, *, wall_clock_ns=lambda: START + 10 * 365 * 86_400 * SECOND, **settings):
-    return WindowStore(WindowSettings(**settings), clock or Clock(), wall_clock_ns)
+def store(clock=None, *, wall_clock_ns=lambda: START + 10 * 365 * 86_400 * SECOND, deployments=None, **settings):
+    return WindowStore(WindowSettings(**settings), clock or Clock(), wall_clock_ns, deployments=deployments)
 
 
 def test_a_snapshot_belongs_to_the_window_in_which_its_interval_starts():
@@ -267,6 +267,54 @@ def test_columns_in_bins_add_up_however_they_came():
     assert parts["amount"].bins[LAYOUT.hash].counts.tolist() == [2, 2, 2]
     assert parts["amount"].exact.count == 3
     assert parts["age"].bins[LAYOUT.hash].counts.tolist() == [3, 3, 3]
+
+
+def test_columns_in_sketches_add_up_however_they_came():
+    """Replicas that agree on the columns, one that had few distinct values, and one with other columns."""
+    windows, producer = store(), Producer()
+    many, few = [value / 7 for value in range(30)], [0.5, 1.5]
+    windows.merge(decoded(producer.snapshot(numeric("amount", many), numeric("age", many))))
+    windows.merge(decoded(producer.snapshot(numeric("amount", many), numeric("age", many))))
+    windows.merge(decoded(producer.snapshot(numeric("amount", few), numeric("age", many))))
+    windows.merge(decoded(producer.snapshot(numeric("amount", many, layout=LAYOUT))))
+
+    (window,) = windows.close_all()
+
+    parts = {key.name: part.content for (key, _), part in window.parts.items()}
+    assert [len(block.keys) for block in window.sketched] == [2, 1]
+    assert (parts["amount"].count, parts["age"].count) == (92, 90)
+    assert (parts["amount"].histogram.count, parts["age"].histogram.count) == (62, 90)
+    assert (parts["amount"].quantiles.count, parts["age"].quantiles.count) == (62, 90)
+    assert parts["amount"].bins[LAYOUT.hash].count == 30
+
+
+def test_columns_in_sketches_count_towards_the_limit():
+    """A matrix has no more columns than were allowed; those beyond are counted."""
+    windows, producer = store(limits=LimitSettings(features=2)), Producer()
+    columns = [numeric(name, range(30)) for name in ("a", "b", "c")]
+
+    windows.merge(decoded(producer.snapshot(*columns[:2])))
+    windows.merge(decoded(producer.snapshot(*columns)))
+
+    (window,) = windows.close_all()
+    assert window.features == 2
+    assert {key.name: part.content.count for (key, _), part in window.parts.items()} == {"a": 30, "b": 30}
+    assert windows.features_dropped == {"too_many_features": 3}
+
+
+def test_a_window_of_a_deployment_does_not_grow_with_the_whole():
+    """Both take in the same snapshots; sketches of the one are not those of the other."""
+    windows = store(deployments="service.version")
+    producer = Producer()
+    for version in ("1.4", "1.5", "1.4", "1.5"):
+        snapshot = decoded(producer.snapshot(numeric("amount", range(30))))
+        windows.merge(replace(snapshot, resource={"service.version": version}))
+
+    found = {window.segment: window.parts[AMOUNT].content for window in windows.close_all()}
+
+    counts = {segment and segment.value: content.quantiles.count for segment, content in found.items()}
+    assert counts == {None: 120, "1.4": 60, "1.5": 60}
+    assert all(content.histogram.count == content.quantiles.count for content in found.values())
 
 
 def test_looking_at_a_window_does_not_change_it():

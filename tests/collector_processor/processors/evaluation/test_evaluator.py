@@ -15,6 +15,7 @@ from otel_ml.drift import create
 from otel_ml.sketch.binned_columns import packed
 from otel_ml.sketch.embedding import EmbeddingSummary
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureRole, ModelKey
+from otel_ml.sketch.sketched_columns import packed_sketches
 from otel_ml.sketch.summary import FeatureSummary
 
 ROWS = 1_000
@@ -214,6 +215,23 @@ def test_bins_as_matrices_and_column_by_column_say_the_same(baseline):
     one, other = service.evaluator.evaluate(by_column), service.evaluator.evaluate(as_matrix)
 
     assert len(as_matrix.binned) == 1
+    for left, right in zip(one.features, other.features, strict=True):
+        assert [score.method for score in left.scores] == [score.method for score in right.scores]
+        assert [score.score for score in left.scores] == pytest.approx([score.score for score in right.scores])
+        assert [score.p_value for score in left.scores] == pytest.approx([score.p_value for score in right.scores])
+
+
+def test_sketches_as_matrices_and_column_by_column_say_the_same(baseline):
+    """Those of servers that know no baseline, too."""
+    service = Service(baseline, last_day=False, last_week=False, rollup=0)
+    by_column, as_matrix = hour(0), hour(0)
+    as_matrix.sketched, others = packed_sketches(as_matrix.unbinned.values())
+    as_matrix.unbinned = {(column.key, column.kind): column for column in others}
+
+    one, other = service.evaluator.evaluate(by_column), service.evaluator.evaluate(as_matrix)
+
+    assert len(as_matrix.sketched) == 1
+    assert any(feature.scores for feature in one.features)
     for left, right in zip(one.features, other.features, strict=True):
         assert [score.method for score in left.scores] == [score.method for score in right.scores]
         assert [score.score for score in left.scores] == pytest.approx([score.score for score in right.scores])
