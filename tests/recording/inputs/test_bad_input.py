@@ -155,6 +155,17 @@ def test_nothing_is_raised_whatever_comes(given_, operation, is_output):
         assert 0 <= counters.valid <= counters.rows
 
 
+def _array(items):
+    """Of as many dimensions as numpy finds in them."""
+    try:
+        return np.array(items, dtype=object)
+    except ValueError:  # (None, None) beside a square of them
+        array = np.empty(len(items), dtype=object)
+        for place, item in enumerate(items):
+            array[place] = item
+        return array
+
+
 values = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.binary(max_size=2), st.datetimes()
@@ -163,7 +174,7 @@ values = st.recursive(
         st.lists(inner, max_size=4),
         st.tuples(inner, inner),
         st.dictionaries(st.sampled_from(["a", "b", "inputs", "name", "shape", "data", "datatype"]), inner, max_size=4),
-        st.lists(inner, max_size=3).map(lambda items: np.array(items, dtype=object)),
+        st.lists(inner, max_size=3).map(_array),
         st.builds(Row, inner, inner),
         st.builds(Pair, inner, inner),
     ),
