@@ -123,7 +123,10 @@ def test_every_name_and_variable_it_mentions_exists():
     links = set(re.findall(r"\]\(([^)#]+)\)", README))
     known = (ROOT / "otel_ml" / "semconv.py").read_text(encoding="utf-8")
 
-    assert {name for name in names if f'"{name}"' not in known} <= {"ml.feature.drift.psi"}
+    assert {name for name in names if f'"{name}"' not in known} <= {
+        "ml.feature.drift.psi",
+        "ml.model.drift.correlation",
+    }
     assert variables <= set(vars(environment_variables))
     assert {link for link in links if not link.startswith("http") and not (ROOT / link).exists()} == set()
 

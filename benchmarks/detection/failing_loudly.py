@@ -91,7 +91,7 @@ class Reference:
     def columns(self, rows: np.ndarray) -> Columns:
         """The rows as a server summarises them, beside their baseline."""
         info = ModelInfo(ModelKey(MODEL))
-        accumulator = ModelAccumulator(info.key, baseline=self._baseline)
+        accumulator = ModelAccumulator(info.key, baseline=self._baseline, correlations=False)
         accumulator.add([Inference(info, "predict", rows)])
         summaries = [column.summary for column in accumulator.drain().columns]
         pairs = [

@@ -87,7 +87,7 @@ def alarms(case: Case, block: Block) -> dict[str, list[bool]]:
 
 
 def _summaries(baseline: Baseline, columns: Mapping[str, Any]) -> dict[FeatureKey, FeatureSummary]:
-    accumulator = ModelAccumulator(_INFO.key, baseline=baseline, finds_exemplars=False)
+    accumulator = ModelAccumulator(_INFO.key, baseline=baseline, finds_exemplars=False, correlations=False)
     accumulator.add([Inference(_INFO, "predict", columns)])
     return {column.summary.key: column.summary for column in accumulator.drain().columns}
 
