@@ -242,7 +242,7 @@ def _significance(check: Check) -> str:
         return "no test"
     # Below that a double says 0, which no probability of an observed event is.
     q_value = f"q={check.q_value:.2g}" if check.q_value >= 1e-99 else "q<1e-99"
-    return f"{q_value} over {check.family} columns"
+    return q_value if check.family == 1 else f"{q_value} over {check.family} columns"
 
 
 def _number(value: float) -> str:

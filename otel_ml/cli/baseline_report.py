@@ -46,7 +46,7 @@ def summary(baseline: Baseline) -> dict[str, Any]:
 def report(baseline: Baseline) -> dict[str, Any]:
     """All of a report, ready for JSON."""
     columns = [_column(feature, baseline.layout(key)) for key, feature in baseline.features.items()]
-    return {**summary(baseline), "columns": columns, **_confusion(baseline)}
+    return {**summary(baseline), "columns": columns, **_confusion(baseline), **_together(baseline)}
 
 
 def show(file: Path, baseline: Baseline) -> None:
@@ -55,6 +55,10 @@ def show(file: Path, baseline: Baseline) -> None:
     version = f" version {baseline.model.version}" if baseline.model.version else ""
     click.echo(f"{file}: baseline {baseline.id} of {baseline.model.name}{version}")
     click.echo(f"{baseline.rows:,} rows, built {head['created']}")
+    if baseline.joint is not None:
+        click.echo(f"correlations of {len(baseline.joint.layout.names)} features")
+    if baseline.row_sample is not None:
+        click.echo(f"{len(baseline.row_sample):,} rows of the training data as they are")
     rows = [_row(column) for column in report(baseline)["columns"]]
     if sys.stdout.isatty():
         _show_table(rows)
@@ -68,6 +72,14 @@ def _confusion(baseline: Baseline) -> dict[str, Any]:
         return {}
     described = {"predictions": confusion.predictions, "labels": confusion.labels, "counts": confusion.counts.tolist()}
     return {"confusion": described}
+
+
+def _together(baseline: Baseline) -> dict[str, Any]:
+    """What is known of several columns at once."""
+    return {
+        "correlated_features": [] if baseline.joint is None else list(baseline.joint.layout.names),
+        "sampled_rows": 0 if baseline.row_sample is None else len(baseline.row_sample),
+    }
 
 
 def _column(feature: FeatureSummary, layout: BinLayout | None) -> dict[str, Any]:

@@ -151,6 +151,14 @@ def test_machines_see_everything(inspected):
     assert columns["[bold]"]["infinite"] == 1
 
 
+def test_a_file_with_rows_says_so(run):
+    """Whoever reads the file reads them, so that nobody should have to guess."""
+    run(*HEAD, "--sample-rows", "3", "-o", "rows.baseline")
+
+    assert "3 rows of the training data as they are" in run("baseline", "inspect", "rows.baseline").stdout
+    assert json.loads(run("baseline", "inspect", "rows.baseline", "--json").stdout)["sampled_rows"] == 3
+
+
 @pytest.fixture
 def described(run):
     """A baseline of texts, points in time and vectors."""
