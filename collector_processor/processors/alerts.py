@@ -40,7 +40,8 @@ class AlertSettings(Settings):
         breaches: Windows that must breach (k) …
         windows: … of the latest so many (m).
         clear_ratio: The off-threshold as a share of the threshold.
-        clear_windows: Windows in a row below the off-threshold, or usual for their time, that resolve.
+        clear_windows: Windows in a row below the off-threshold that resolve; three times as many that are usual for
+            their time.
     """
 
     alpha: float = Field(default=0.05, gt=0, le=0.5)
@@ -82,13 +83,15 @@ class Alert:
 
     Attributes:
         recent: For each of the last m windows whether it breached, latest last.
-        clear: Windows in a row below the off-threshold, or usual for their time.
+        clear: Windows in a row below the off-threshold.
+        usual: Windows in a row that were so, or were usual for their time.
         since_unix_nano: End of the window in which it came into its state.
     """
 
     state: AlertState = AlertState.QUIET
     recent: list[bool] = field(default_factory=list)
     clear: int = 0
+    usual: int = 0
     since_unix_nano: int = 0
 
 
@@ -111,6 +114,8 @@ class Transition:
 
 # What shows in a window, or in a day, is no news as a sum of many.
 _PLAINER: Final = (DRIFT, GRADUAL_DRIFT)
+# How many times as many windows have to be usual for their time: among few rows, a mild shift is at times.
+_USUAL_WINDOWS: Final = 3
 # Alerts remembered at once.
 _LIMIT: Final = 100_000
 
@@ -182,9 +187,9 @@ class AlertBook:
                 return None
             alert = self.alerts[key] = Alert()
         alert.recent = [*alert.recent, breached][-settings.windows :]
-        # What turns out to be usual at this time is over too, or the next change would be no news.
-        is_clear = check.score < settings.clear_ratio * check.threshold or bool(check.overruled_by)
+        is_clear = check.score < settings.clear_ratio * check.threshold
         alert.clear = alert.clear + 1 if is_clear else 0
+        alert.usual = alert.usual + 1 if is_clear or check.overruled_by else 0
         # A day is many windows already.
         needed = 1 if check.name in (GRADUAL_DRIFT, SLOW_DRIFT, GRADUAL_CORRELATION_DRIFT) else settings.breaches
         before, after = alert.state, self._next_state(alert, needed)
@@ -207,7 +212,9 @@ class AlertBook:
     def _next_state(self, alert: Alert, needed: int) -> AlertState:
         settings = self._settings
         if alert.state is AlertState.FIRING:
-            return AlertState.QUIET if alert.clear >= settings.clear_windows else AlertState.FIRING
+            # What turns out to be usual at this time is over too, or the next change would be no news.
+            is_over = alert.clear >= settings.clear_windows or alert.usual >= _USUAL_WINDOWS * settings.clear_windows
+            return AlertState.QUIET if is_over else AlertState.FIRING
         breaches = sum(alert.recent)
         if breaches >= needed:
             return AlertState.FIRING
@@ -221,9 +228,10 @@ class AlertBook:
             windows = f"{sum(alert.recent)} of {settings.windows} windows"
         else:
             verdict = f"{_number(check.score)} < {_number(settings.clear_ratio * check.threshold)}"
-            if check.overruled_by:
-                verdict = f"{_number(check.score)}, as usual at this time ({', '.join(check.overruled_by)})"
             windows = f"{alert.clear} windows in a row"
+            if alert.clear < settings.clear_windows:
+                verdict = f"{_number(check.score)}, as usual at this time ({', '.join(check.overruled_by)})"
+                windows = f"{alert.usual} windows in a row"
         baseline = window.baseline_id[:8] if window.baseline_id else "none"
         against = f"baseline {baseline}" if check.reference == BASELINE else f"against {check.reference}"
         note = f" ({check.note})" if check.note else ""

@@ -75,15 +75,17 @@ def test_an_alert_resolves_once_another_day_finds_the_same_usual():
     """On the first day a season looks like drift; from the second on, what fires must be news again."""
     book = AlertBook(AlertSettings())
     observe(book, 0.3, 0.3)
-    seasonal = [window(0.3, number=number) for number in (2, 3)]
+    seasonal = [window(0.3, number=number) for number in range(2, 8)]
     for evaluation in seasonal:
         (feature,) = evaluation.features
         feature.checks[0] = replace(feature.checks[0], overruled_by=("last_day",))
 
     transitions = [transition for evaluation in seasonal for transition in book.observe(evaluation)]
 
+    assert transitions[0].window is seasonal[-1]
     assert [transition.state.name for transition in transitions] == ["QUIET"]
     assert "0.30, as usual at this time (last_day)" in transitions[0].reason
+    assert "6 windows in a row" in transitions[0].reason
 
 
 @pytest.mark.parametrize(("score", "q_value"), [(0.3, 0.5), (0.1, 1e-9)])
