@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from otel_ml.semconv import Metric
 from otel_ml.sketch.exemplar import Exemplar
@@ -62,6 +62,8 @@ class Request:
         snapshots: What was found in the request for ourselves.
         consumed: How many of the received records are no longer in `body` because they were snapshots.
         own: Made here, not received: results and self-telemetry.
+        taken: What was taken out of the request for ourselves, encoded as a request of the same signal.
+        is_watched: `body` itself holds something for ourselves, too, that stays in it.
     """
 
     signal: Signal
@@ -70,6 +72,99 @@ class Request:
     snapshots: Sequence[Snapshot] = ()
     consumed: int = 0
     own: bool = False
+    taken: bytes = b""
+    is_watched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request as the log keeps it.
+
+    Attributes:
+        body: What the exporters of the signal send; may be empty.
+        items: Spans, data points or log records in `body`.
+        taken: What is for ourselves alone, encoded as a request of the same signal; mostly empty.
+        is_watched: `body` is to be read for ourselves, too.
+        own: Made here, not received.
+    """
+
+    signal: Signal
+    body: bytes
+    items: int
+    taken: bytes = b""
+    is_watched: bool = False
+    own: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes it is made of."""
+        return len(self.body) + len(self.taken)
+
+
+class Stored(NamedTuple):
+    """An entry in the log, and where: the next one begins at `end` or later."""
+
+    position: int
+    end: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the log.
+
+    Attributes:
+        position: Grows from entry to entry, over restarts as well.
+        items: How many received items (not own ones) of each signal were ever kept before it, so that the difference
+            of two marks is what lies between them.
+    """
+
+    position: int
+    items: Mapping[Signal, int]
+
+
+class Log(Protocol):
+    """Requests in the order in which they were accepted, kept until all who hold them have let go."""
+
+    @property
+    def begin(self) -> Mark:
+        """The oldest entry that is still there, or the end."""
+        ...
+
+    @property
+    def end(self) -> Mark:
+        """Where the next entry goes; everything before it is safe."""
+        ...
+
+    def refusal(self, size: int, *, own: bool = False) -> str | None:
+        """Why an entry of so many bytes would not be taken now, in a word or two; own ones find reserved room."""
+        ...
+
+    async def append(self, entry: Entry, committed: Callable[[int], None] | None = None) -> int:
+        """Keep an entry, and return its end once nothing short of losing the disk can lose it.
+
+        `committed` is called with the same position in the order of the log, before this returns, and also when whoever
+        waits for this was cancelled meanwhile: what is in the log counts, whoever still listens.
+
+        Raises:
+            RefusedError: There is no room, or the disk failed; nothing was kept.
+        """
+        ...
+
+    async def read(self, position: int, limit_bytes: int) -> Sequence[Stored]:
+        """Entries from a position on, about as many as `limit_bytes` hold, at least one; none at the end."""
+        ...
+
+    async def wait_beyond(self, position: int) -> None:
+        """Return once there is an entry at or behind a position."""
+        ...
+
+    def hold(self, holder: str, position: int) -> None:
+        """Keep everything from a position on for `holder`, and no longer what lies before it.
+
+        Nothing is thrown away before each of the holders that the log was told of at first has said so once.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +231,41 @@ class Store(Protocol):
         """The entries of a section, as last written."""
         ...
 
-    async def write(self, sections: Mapping[str, Mapping[str, bytes]], history: Sequence[HistoryEntry] = ()) -> None:
-        """Replace whole sections and add to the history, all or nothing."""
+    async def write(
+        self,
+        sections: Mapping[str, Mapping[str, bytes]],
+        history: Sequence[HistoryEntry] = (),
+        changes: Mapping[str, Mapping[str, bytes | None]] | None = None,
+    ) -> None:
+        """Replace whole sections, change entries of others (None removes one), add to the history: all or nothing.
+
+        What was written survives the loss of power once this returns.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Something that could not be delivered or used, kept so that somebody can look at it and try again.
+
+    Attributes:
+        source: Whose it is: an exporter's id, or a processor's.
+        reason: Short and of few different values, as in what is counted as dropped.
+        detail: What the backend said.
+        body: An encoded request.
+    """
+
+    source: str
+    signal: Signal
+    reason: str
+    detail: str
+    items: int
+    body: bytes
+
+
+class DeadLetters(Protocol):
+    """Where dead letters are kept, bounded in size: the oldest make room for new ones, and are counted."""
+
+    async def put(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep letters; what cannot be kept is counted, never raised."""
         ...

@@ -24,7 +24,7 @@ from collector_processor.processors.evaluation.settings import AUTO
 from collector_processor.processors.series import ConceptWatch
 from collector_processor.receivers.otlp_grpc import OtlpReceiverSettings
 from collector_processor.settings import Duration, PositiveDuration, Settings
-from collector_processor.store.sqlite import StoreSettings
+from collector_processor.store.settings import StoreSettings
 from collector_processor.validation import SettingsT, did_you_mean, validate
 from otel_ml.baseline import Baseline
 from otel_ml.drift import registry

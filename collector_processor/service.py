@@ -29,6 +29,7 @@ from collector_processor.processors.drift import DriftProcessor
 from collector_processor.receivers.otlp_grpc import OtlpGrpcReceiver
 from collector_processor.self_telemetry import SelfTelemetry, SelfTelemetryExport
 from collector_processor.settings import Address
+from collector_processor.store.directory import StoreDirectory
 from collector_processor.store.sqlite import SqliteStore
 
 _log = logging.getLogger(__name__)
@@ -64,7 +65,8 @@ class Service:
     def __init__(self, configuration: Configuration) -> None:
         self.telemetry = SelfTelemetry()
         self._shutdown_timeout_s = configuration.shutdown_timeout_s
-        store = SqliteStore(configuration.store)
+        directory = StoreDirectory(configuration.store.path)
+        store = SqliteStore(directory.state, configuration.store.retention)
         self._exporters = {
             name: OtlpExporter(name, settings, _transport(settings), self.telemetry)
             for name, settings in configuration.exporters.items()
@@ -115,6 +117,7 @@ class Service:
             [SelfTelemetryExport(self.telemetry, own, configuration.telemetry.interval)],
             list(self._exporters.values()),
             [store],
+            [directory],
         ]
         self._started: list[list[Component]] = []
 

@@ -75,7 +75,7 @@ async def running(tmp_path, sink, baseline=None, *, drift=None, store=None, tele
                 "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}},
                 "processors": {"drift": drift},
                 "exporters": {"otlp_grpc": backend},
-                "store": {"path": str(store)} if store else {},
+                "store": {"directory": str(store)} if store else {},
                 "service": {
                     "telemetry": {"interval": telemetry},
                     "shutdown_timeout": shutdown,

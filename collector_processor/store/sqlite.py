@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from collector_processor.component import HistoryEntry
 from collector_processor.errors import StartError
-from collector_processor.settings import PositiveDuration, Settings
 
 _FORMAT: Final = 2
 _IN_MEMORY: Final = ":memory:"
@@ -30,72 +27,64 @@ CREATE INDEX history_by_age ON history (written_unix_nano);
 """
 
 
-class StoreSettings(Settings):
-    """Where state is kept.
+class SqliteStore:
+    """A store in a file, or in memory.
 
-    Attributes:
-        path: A file; in memory when absent, so that a restart begins anew.
-        retention: How long the results of windows are kept.
-        checkpoint_interval: How often open windows and dedup marks are written.
+    Args:
+        path: The file; None keeps everything in memory.
+        retention_s: How long the results of windows are kept.
     """
 
-    path: str | None = None
-    retention: PositiveDuration = 30 * 86_400.0
-    checkpoint_interval: PositiveDuration = 30.0
-
-
-class SqliteStore:
-    """A store in a file that one process owns, or in memory."""
-
-    def __init__(self, settings: StoreSettings) -> None:
-        self._settings = settings
+    def __init__(self, path: Path | None, retention_s: float) -> None:
+        self._path = path
+        self._retention_ns = int(retention_s * 1e9)
         self._connection: sqlite3.Connection | None = None
-        self._lock: TextIO | None = None
         # SQLite is called from this one thread, so that a slow disk never holds up the event loop.
         self._thread = ThreadPoolExecutor(1, "store")
 
     @property
     def is_durable(self) -> bool:
         """Whether anything outlives the process."""
-        return self._settings.path is not None
+        return self._path is not None
 
     async def start(self) -> None:
-        """Open, and own, the file.
+        """Open the file.
 
         Raises:
-            StartError: It is in use, cannot be written, or is something else.
+            StartError: It cannot be written, or is something else.
         """
-        path = self._settings.path
         try:
-            if path is not None:
-                self._lock = _lock(Path(path))
-            self._connection = sqlite3.connect(path or _IN_MEMORY, check_same_thread=False, isolation_level=None)
+            self._connection = sqlite3.connect(self._path or _IN_MEMORY, check_same_thread=False, isolation_level=None)
             self._prepare(self._connection)
         except (OSError, sqlite3.Error) as error:
             await self.shutdown(0.0)
-            raise StartError(f"store::path: {path!r} cannot be used: {error} (a file of ours, or a new one)") from error
+            raise StartError(
+                f"store::directory: {str(self._path)!r} cannot be used: {error} (a file of ours, or a new one)"
+            ) from error
         except StartError:
             await self.shutdown(0.0)
             raise
 
     async def shutdown(self, timeout_s: float) -> None:  # noqa: ARG002 - what was written is on disk already
-        """Close, and give up, the file."""
+        """Close the file."""
         await asyncio.to_thread(self._thread.shutdown)
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
     def read(self, section: str) -> Mapping[str, bytes]:
         """The entries of a section, as last written."""
         return dict(self._opened.execute("SELECT key, value FROM entry WHERE section = ?", (section,)).fetchall())
 
-    async def write(self, sections: Mapping[str, Mapping[str, bytes]], history: Sequence[HistoryEntry] = ()) -> None:
-        """Replace whole sections and add to the history, all or nothing."""
+    async def write(
+        self,
+        sections: Mapping[str, Mapping[str, bytes]],
+        history: Sequence[HistoryEntry] = (),
+        changes: Mapping[str, Mapping[str, bytes | None]] | None = None,
+    ) -> None:
+        """Replace whole sections, change entries of others (None removes one), add to the history: all or nothing."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._write, sections, history)
+        await loop.run_in_executor(self._thread, self._write, sections, history, changes or {})
 
     def history(self, model: str, version: str = "", segment: str = "", limit: int = 100) -> Sequence[HistoryEntry]:
         """The latest windows of a model, or of one segment of it ("dimension=value"), newest first."""
@@ -116,15 +105,21 @@ class SqliteStore:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if found != _FORMAT and (found or tables):
             raise StartError(
-                f"store::path: {self._settings.path!r} is a database of another kind or version"
+                f"store::directory: {str(self._path)!r} is a database of another kind or version"
                 f" (version {_FORMAT} of ours, or a new file)"
             )
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        # What a checkpoint covers leaves the log: a checkpoint that power loss could undo would be a hole.
+        connection.execute("PRAGMA synchronous = FULL")
         if not found:
             connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_FORMAT}; COMMIT;")
 
-    def _write(self, sections: Mapping[str, Mapping[str, bytes]], history: Sequence[HistoryEntry]) -> None:
+    def _write(
+        self,
+        sections: Mapping[str, Mapping[str, bytes]],
+        history: Sequence[HistoryEntry],
+        changes: Mapping[str, Mapping[str, bytes | None]],
+    ) -> None:
         connection, now = self._opened, time.time_ns()
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -132,6 +127,15 @@ class SqliteStore:
                 connection.execute("DELETE FROM entry WHERE section = ?", (section,))
                 connection.executemany(
                     "INSERT INTO entry VALUES (?, ?, ?)", ((section, key, value) for key, value in entries.items())
+                )
+            for section, entries_or_none in changes.items():
+                connection.executemany(
+                    "DELETE FROM entry WHERE section = ? AND key = ?",
+                    ((section, key) for key, value in entries_or_none.items() if value is None),
+                )
+                connection.executemany(
+                    "INSERT OR REPLACE INTO entry VALUES (?, ?, ?)",
+                    ((section, key, value) for key, value in entries_or_none.items() if value is not None),
                 )
             connection.executemany(
                 "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -150,30 +154,10 @@ class SqliteStore:
                     for entry in history
                 ),
             )
-            connection.execute(
-                "DELETE FROM history WHERE written_unix_nano < ?", (now - int(self._settings.retention * 1e9),)
-            )
+            connection.execute("DELETE FROM history WHERE written_unix_nano < ?", (now - self._retention_ns,))
             connection.execute("COMMIT")
         except BaseException:
             # SQLite itself has rolled back already where the disk is full.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-
-
-def _lock(path: Path) -> TextIO:
-    """A lock beside the file, held as long as the returned file is open; the system frees it when we die."""
-    lock = Path(f"{path}.lock").open("a+", encoding="ascii")  # noqa: SIM115 - held until shutdown
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        owner = lock.read().strip() or "unknown"
-        lock.close()
-        raise StartError(
-            f"store::path: {str(path)!r} is in use by another processor, process {owner} (one store for each)"
-        ) from None
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock

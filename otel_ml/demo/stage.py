@@ -150,7 +150,7 @@ class Stage:
                 }
             },
             "exporters": exporters,
-            "store": {"path": _quoted(self.directory / "processor.sqlite")},
+            "store": {"directory": _quoted(self.directory / "processor")},
             "service": {
                 "pipelines": {
                     "traces": pipeline(),

@@ -139,7 +139,7 @@ async def test_without_the_setting_deployments_are_one(tmp_path):
 
 async def test_a_deployments_past_survives_a_restart(tmp_path):
     """Which one was there first is remembered, and so is the window that was open."""
-    wrong, store = {"scale": 100.0}, tmp_path / "state.db"
+    wrong, store = {"scale": 100.0}, tmp_path / "store"
     old, new = Pods(b"o", OLD, 2), Pods(b"n", NEW, 3)
     with OtlpSink() as sink:
         async with running(tmp_path, sink, drift=DEPLOYMENTS, store=store) as service:

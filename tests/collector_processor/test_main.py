@@ -22,7 +22,7 @@ def configuration(path, backend, *, listen="127.0.0.1:0", store=None):
 receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "{listen}"}}}}}}}}
 processors: {{drift: {{window: 1h}}}}
 exporters: {{otlp_grpc: {{endpoint: "{backend}"}}}}
-{f'store: {{path: "{store}"}}' if store else ""}
+{f'store: {{directory: "{store}"}}' if store else ""}
 service:
   pipelines:
     metrics: {{exporters: [otlp_grpc]}}
@@ -86,7 +86,7 @@ def allow_no_file_above_64_kib():
 @pytest.mark.slow
 def test_what_a_full_disk_cannot_keep_is_evaluated_before_the_end(tmp_path):
     """Snapshots go on being merged while the store cannot grow, and none is lost without a word at the end."""
-    config = configuration(tmp_path / "processor.yaml", "{backend}", store=tmp_path / "state.db")
+    config = configuration(tmp_path / "processor.yaml", "{backend}", store=tmp_path / "store")
     with OtlpSink() as sink:
         config.write_text(config.read_text().replace("{backend}", sink.endpoint))
         with started(config, preexec_fn=allow_no_file_above_64_kib) as (process, address):
@@ -107,13 +107,13 @@ def test_what_a_full_disk_cannot_keep_is_evaluated_before_the_end(tmp_path):
 @pytest.mark.slow
 def test_a_second_processor_on_one_store_does_not_start(tmp_path):
     """Exit 1, with the setting and the owner in the message."""
-    store = tmp_path / "state.db"
+    store = tmp_path / "store"
     with started(configuration(tmp_path / "first.yaml", "http://127.0.0.1:1", store=store)) as (process, _):
         second = run("--config", configuration(tmp_path / "second.yaml", "http://127.0.0.1:1", store=store))
 
         assert second.returncode == 1
         assert second.stderr.splitlines()[-1] == (
-            f"store::path: '{store}' is in use by another processor, process {process.pid} (one store for each)"
+            f"store::directory: '{store}' is in use by another processor, process {process.pid} (one store for each)"
         )
         process.terminate()
         process.communicate(timeout=30)

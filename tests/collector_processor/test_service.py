@@ -272,7 +272,7 @@ async def test_a_backend_that_never_comes_back_is_counted_at_the_end(tmp_path):
 
 async def test_alerts_marks_and_open_windows_survive_a_restart(tmp_path, baseline):
     """Half a window before, half after: one window; and what fired goes on firing."""
-    traffic, store = Traffic(), tmp_path / "state.db"
+    traffic, store = Traffic(), tmp_path / "store"
     open_window = traffic.window(5, rows=600)
     open_window = type(open_window)(
         open_window.producer_id,
@@ -371,7 +371,7 @@ async def test_a_failing_evaluation_is_counted_and_the_next_window_is_evaluated(
 
 async def test_a_port_that_is_taken_stops_the_start_and_leaves_nothing_behind(tmp_path):
     """The store is free again for the next try."""
-    store = tmp_path / "state.db"
+    store = tmp_path / "store"
     with OtlpSink() as sink:
         path = tmp_path / "taken.yaml"
         port = sink.endpoint.rpartition(":")[2]
@@ -379,7 +379,7 @@ async def test_a_port_that_is_taken_stops_the_start_and_leaves_nothing_behind(tm
             f"""
             receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "127.0.0.1:{port}"}}}}}}}}
             exporters: {{otlp_grpc: {{endpoint: "{sink.endpoint}"}}}}
-            store: {{path: "{store}"}}
+            store: {{directory: "{store}"}}
             service: {{pipelines: {{logs: {{receivers: [otlp], exporters: [otlp_grpc]}}}}}}
             """
         )
@@ -442,7 +442,7 @@ async def test_a_segment_is_measured_and_only_its_data_quality_is_an_alarm(tmp_p
 
 async def test_a_segments_open_window_survives_a_restart(tmp_path, baseline):
     """Beside the whole's, with the rows it had."""
-    traffic, store = Traffic(), tmp_path / "state.db"
+    traffic, store = Traffic(), tmp_path / "store"
     half = replace(traffic.window(0, rows=600), end_time_unix_nano=START + MINUTE // 2, segment=NORWAY)
     with OtlpSink() as sink:
         async with running(tmp_path, sink, baseline, store=store) as service:

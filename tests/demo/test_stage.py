@@ -62,7 +62,7 @@ def test_the_processor_accepts_its_configuration(stage):
     assert found.drift.forward_snapshots
     assert [str(exporter.endpoint.address) for exporter in found.exporters.values()] == ["127.0.0.1:4001"]
     assert [baseline.model.name for baseline in found.baselines] == ["arrival-delay"]
-    assert found.store.path == str(stage.directory / "processor.sqlite")
+    assert found.store.path == stage.directory / "processor"
 
 
 def test_another_backend_gets_everything_but_snapshots(stage, monkeypatch):

@@ -6,11 +6,13 @@ import pytest
 
 from collector_processor.component import HistoryEntry
 from collector_processor.errors import StartError
-from collector_processor.store.sqlite import SqliteStore, StoreSettings
+from collector_processor.store.sqlite import SqliteStore
+
+MONTH_S = 30 * 86_400.0
 
 
 def store_at(path):
-    return SqliteStore(StoreSettings(path=str(path)))
+    return SqliteStore(path, MONTH_S)
 
 
 def entry(start=0, **changes):
@@ -35,7 +37,7 @@ async def test_sections_and_history_survive_a_restart(tmp_path):
 
 async def test_writing_a_section_replaces_it_and_leaves_the_others():
     """A checkpoint is what is, not what was."""
-    store = SqliteStore(StoreSettings())
+    store = SqliteStore(None, MONTH_S)
     await store.start()
     await store.write({"alerts": {"a": b"1"}, "dedup": {"p": b"3"}})
 
@@ -48,7 +50,7 @@ async def test_writing_a_section_replaces_it_and_leaves_the_others():
 
 async def test_a_failed_write_changes_nothing():
     """All or nothing, also in the middle of a transaction."""
-    store = SqliteStore(StoreSettings())
+    store = SqliteStore(None, MONTH_S)
     await store.start()
     await store.write({"alerts": {"a": b"1"}})
 
@@ -59,17 +61,16 @@ async def test_a_failed_write_changes_nothing():
     await store.shutdown(1.0)
 
 
-async def test_one_process_owns_a_store(tmp_path):
-    """Two would overwrite each other's windows."""
-    first, second = store_at(tmp_path / "state.db"), store_at(tmp_path / "state.db")
-    await first.start()
+async def test_changes_leave_the_other_entries_of_a_section():
+    """A checkpoint costs what has changed."""
+    store = SqliteStore(None, MONTH_S)
+    await store.start()
+    await store.write({"dedup": {"a": b"1", "b": b"2", "c": b"3"}})
 
-    with pytest.raises(StartError, match=r"store::path: '.*state.db' is in use by another processor, process \d+"):
-        await second.start()
+    await store.write({}, changes={"dedup": {"a": b"9", "b": None, "d": b"4"}})
 
-    await first.shutdown(1.0)
-    await second.start()
-    await second.shutdown(1.0)
+    assert store.read("dedup") == {"a": b"9", "c": b"3", "d": b"4"}
+    await store.shutdown(1.0)
 
 
 @pytest.mark.parametrize("content", [b"something else entirely" * 100, None])
@@ -85,7 +86,7 @@ async def test_a_file_that_is_no_store_of_ours_is_refused(tmp_path, content):
     before = path.read_bytes()
 
     store = store_at(path)
-    with pytest.raises(StartError, match=r"store::path: '.*state.db'"):
+    with pytest.raises(StartError, match=r"store::directory: '.*state.db'"):
         await store.start()
 
     assert path.read_bytes() == before
@@ -95,5 +96,5 @@ async def test_a_directory_that_does_not_exist_is_a_clear_error(tmp_path):
     """Named as the setting it comes from."""
     store = store_at(tmp_path / "nowhere" / "state.db")
 
-    with pytest.raises(StartError, match=r"store::path: .*No such file or directory"):
+    with pytest.raises(StartError, match=r"store::directory: .*unable to open database file"):
         await store.start()

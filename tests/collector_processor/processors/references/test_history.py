@@ -10,7 +10,7 @@ from reference_samples import AMOUNT, DAY, HOUR, MONDAY, Shelf, amounts, closed,
 from collector_processor.processors.references.history import SECTION, WindowHistory
 from collector_processor.processors.references.series import Subject
 from collector_processor.processors.references.settings import HistorySettings, ReferenceSettings
-from collector_processor.store.sqlite import SqliteStore, StoreSettings
+from collector_processor.store.sqlite import SqliteStore
 from otel_ml.sketch.feature import ModelKey
 from otel_ml.sketch.snapshot import Segment
 
@@ -191,10 +191,9 @@ def test_a_restart_changes_nothing():
 
 async def test_the_history_is_kept_in_the_store(tmp_path):
     """Over processes, and what expires is removed from the file."""
-    settings = StoreSettings(path=str(tmp_path / "state.db"))
     kept = history(last_week=False, last_day=False, rollup="0")
     for hours in (range(20), range(20, 40)):
-        store = SqliteStore(settings)
+        store = SqliteStore(tmp_path / "state.db", 30 * 86_400.0)
         await store.start()
         for hour in hours:
             kept.remember(amounts(MONDAY + hour * HOUR, rows=20))
@@ -202,7 +201,7 @@ async def test_the_history_is_kept_in_the_store(tmp_path):
             kept.written()
         await store.shutdown(1.0)
 
-    store = SqliteStore(settings)
+    store = SqliteStore(tmp_path / "state.db", 30 * 86_400.0)
     await store.start()
     again = history(last_week=False, last_day=False, rollup="0")
     again.restore(store)
