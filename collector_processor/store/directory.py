@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from collector_processor.errors import StartError
+from collector_processor.store.log.segment import make_directory
 
 
 class StoreDirectory:
@@ -41,7 +42,7 @@ class StoreDirectory:
         if self._path is None:
             return
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
+            make_directory(self._path)
             self._lock = _locked(self._path)
         except OSError as error:
             raise StartError(
