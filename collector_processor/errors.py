@@ -4,9 +4,12 @@ OtelMLError
 ├── InvalidConfigurationError   the configuration file has problems; holds all of them
 ├── StartError                  a component cannot start: port taken, store in use
 ├── RefusedError                a request cannot be taken now; the client keeps it and comes back
+├── TooLargeError               a request can never be taken, however often it comes
 ├── UndecodableRequestError     bytes are not the OTLP request they claim to be; coming back would not help
 ├── RetryableError              a backend did not take a request, but may do so later
-└── PermanentError              a backend will never take this request
+├── UnauthorizedError           a backend does not let us in; the request is fine
+├── PermanentError              a backend will never take this request
+└── DeadLetterError             there are no dead letters, or they cannot be read or sent
 """
 
 from __future__ import annotations
@@ -57,6 +60,10 @@ class RefusedError(OtelMLError):
         self.reason = reason
 
 
+class TooLargeError(OtelMLError):
+    """A request can never be taken: there would not be room for it if nothing else were there."""
+
+
 class UndecodableRequestError(OtelMLError):
     """Bytes are not the OTLP request they claim to be."""
 
@@ -66,12 +73,30 @@ class RetryableError(OtelMLError):
 
     Args:
         delay_s: How long the backend asked to be left alone; None when it did not say.
+        is_timeout: It did not answer in time.
     """
 
-    def __init__(self, message: str, delay_s: float | None = None) -> None:
+    def __init__(self, message: str, delay_s: float | None = None, *, is_timeout: bool = False) -> None:
         super().__init__(message)
         self.delay_s = delay_s
+        self.is_timeout = is_timeout
+
+
+class UnauthorizedError(OtelMLError):
+    """A backend does not let us in: somebody must act, and the request is fine."""
 
 
 class PermanentError(OtelMLError):
-    """A backend will never take this request."""
+    """A backend will never take this request.
+
+    Args:
+        code: The status it answered with, for telling refusals apart.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class DeadLetterError(OtelMLError):
+    """There are no dead letters, or they cannot be read or sent."""

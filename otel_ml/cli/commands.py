@@ -12,12 +12,13 @@ from otel_ml.errors import ConfigurationError, OtelMLError
 _GROUP: Final = "otel_ml_command"
 _SUMMARIES: Final = {
     "baseline": "Summarise training data; look at such summaries.",
+    "dead-letters": "Look at what no backend took; send it again, or throw it away.",
     "demo": "See a real model drift, an alert fire and resolve, within a minute.",
     "processor": "Run the service that turns sketches into drift metrics.",
     "registry": "Print every name on the wire, as OpenTelemetry's weaver reads it.",
 }
 """What `--help` says of commands that it does not import."""
-_EXTRAS: Final = {"demo": "demo", "processor": "processor"}
+_EXTRAS: Final = {"dead-letters": "processor", "demo": "demo", "processor": "processor"}
 """Extras of the distribution that commands need beside this one."""
 
 

@@ -96,8 +96,8 @@ def test_an_unknown_command_is_told_the_nearest():
 
     assert done.exit_code == 2
     assert (
-        "command 'baselin' does not exist (commands: baseline, demo, processor, registry); did you mean 'baseline'?"
-        in (done.stderr)
+        "command 'baselin' does not exist (commands: baseline, dead-letters, demo, processor, registry);"
+        " did you mean 'baseline'?" in (done.stderr)
     )
 
 
