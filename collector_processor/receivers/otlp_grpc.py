@@ -7,92 +7,77 @@ look for it.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.code_pb2 import UNAVAILABLE  # type: ignore[import-untyped]  # has no stubs
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # has no stubs
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # has no stubs
-from pydantic import Field
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from collector_processor.component import Consumer, Request, Signal
-from collector_processor.errors import RefusedError, StartError, UndecodableRequestError
-from collector_processor.receivers import decode
+from collector_processor.component import Signal
+from collector_processor.errors import StartError
+from collector_processor.receivers.decompression import decompress
+from collector_processor.receivers.exports import RETRY_DELAY_S, Exports, RejectedError, Verdict
+from collector_processor.receivers.security import BearerToken, Certificates, read_token
+from collector_processor.receivers.settings import GrpcSettings
 from collector_processor.self_telemetry import SelfTelemetry
-from collector_processor.settings import Address, Listen, Settings
-from otel_ml import semconv
+from collector_processor.settings import Address
 
 _SERVICES: Final = {
     Signal.TRACES: "opentelemetry.proto.collector.trace.v1.TraceService",
     Signal.METRICS: "opentelemetry.proto.collector.metrics.v1.MetricsService",
     Signal.LOGS: "opentelemetry.proto.collector.logs.v1.LogsService",
 }
-_EMPTY_RESPONSE: Final = b""
+_CODES: Final = {
+    Verdict.UNDECODABLE: grpc.StatusCode.INVALID_ARGUMENT,
+    Verdict.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
+    # Without a RetryInfo it is final, which is what OTLP has for requests that will never fit.
+    Verdict.TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Verdict.UNSUPPORTED: grpc.StatusCode.UNIMPLEMENTED,
+    Verdict.UNREAD: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Verdict.TRY_AGAIN: grpc.StatusCode.UNAVAILABLE,
+}
+_RETRY_INFO: Final = RetryInfo(
+    retry_delay=Duration(seconds=int(RETRY_DELAY_S), nanos=int(RETRY_DELAY_S % 1 * 1_000_000_000))
+)
+_UNREAD: Final = "nothing came: the client left, or the request is larger than the limit as it stands"
+# Those who watch the health never finish by themselves.
+_WATCHERS_GRACE_S: Final = 0.5
 
-# Python's SDK gives up early when it is asked back sooner than after about a second.
-_RETRY_DELAY_MS: Final = 1500
-_RETRY_INFO: Final = RetryInfo(retry_delay=Duration(seconds=1, nanos=(_RETRY_DELAY_MS - 1000) * 1_000_000))
+# How gRPC marks a compressed message does not reach a handler. An OTLP request begins with 0x0a, the tag of its only
+# field, or is empty; neither of these is a tag of a field that OTLP has. Other encodings gRPC refuses by itself.
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_ZLIB_METHOD: Final = 0x78
 
-Export = Callable[[bytes], Awaitable[bytes]]
-
-
-class GrpcSettings(Settings):
-    """Where OTLP/gRPC is received.
-
-    Attributes:
-        max_recv_msg_size_mib: Largest request, after decompression. OTLP recommends 64; gRPC's own default of 4 would
-            lose the batches of a Collector that sizes them by item.
-    """
-
-    endpoint: Listen = Address("127.0.0.1", 4317)
-    max_recv_msg_size_mib: int = Field(default=64, ge=1, le=1024)
-
-
-class ProtocolSettings(Settings):
-    """The protocols to receive."""
-
-    grpc: GrpcSettings = GrpcSettings()
-
-
-class OtlpReceiverSettings(Settings):
-    """An `otlp` receiver."""
-
-    protocols: ProtocolSettings = ProtocolSettings()
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class OtlpGrpcReceiver:
-    """A gRPC server that hands what it receives to one consumer a signal.
+    """A gRPC server that hands what it receives to `exports`; signals that are not received are UNIMPLEMENTED.
 
     Args:
         name: How the configuration calls it.
-        consumers: Signals without one are answered with UNIMPLEMENTED, as a Collector does.
-        decodes_snapshots: Someone down the logs pipeline wants them.
-        forwards_snapshots: Leave them in the request nevertheless.
-        resource_attributes: Keys of what they should know of the resource that they come with.
     """
 
-    def __init__(
-        self,
-        name: str,
-        settings: OtlpReceiverSettings,
-        consumers: Mapping[Signal, Consumer[Request]],
-        telemetry: SelfTelemetry,
-        *,
-        decodes_snapshots: bool = True,
-        forwards_snapshots: bool = False,
-        resource_attributes: Collection[str] = (),
-    ) -> None:
-        self._name = name
-        self._settings = settings.protocols.grpc
-        self._consumers = consumers
+    protocol = "OTLP/gRPC"
+
+    def __init__(self, name: str, settings: GrpcSettings, exports: Exports, telemetry: SelfTelemetry) -> None:
+        self._path = f"receivers::{name}::protocols::grpc"
+        self._settings = settings
+        self._exports = exports
         self._telemetry = telemetry
-        self._decodes_snapshots = decodes_snapshots
-        self._forwards_snapshots = forwards_snapshots
-        self._resource_attributes = frozenset(resource_attributes)
+        self._limit = settings.max_recv_msg_size_mib * 1024 * 1024
+        self._token: BearerToken | None = None
         self._server: grpc.aio.Server | None = None
+        self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # unknown to the stubs
+        self._running = 0
+        self._idle = asyncio.Event()
         self.address: Address | None = None
         """The bound address, once started."""
 
@@ -100,103 +85,136 @@ class OtlpGrpcReceiver:
         """Receive from now on.
 
         Raises:
-            StartError: The address cannot be bound.
+            StartError: The address cannot be bound, or what names certificates or a token cannot be used.
         """
-        size = self._settings.max_recv_msg_size_mib * 1024 * 1024
-        server = grpc.aio.server(
-            options=(
-                ("grpc.max_receive_message_length", size),
-                # Two processors on one port would each see half of the snapshots.
-                ("grpc.so_reuseport", 0),
-                # Collectors behind load balancers ping idle connections; grpc would answer with GOAWAY.
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
-                ("grpc.keepalive_permit_without_calls", 1),
-            )
-        )
+        credentials = self._credentials()
+        server = grpc.aio.server(options=self._options())
         server.add_generic_rpc_handlers(
             tuple(
+                # A unary call for clients. Served as a stream of one message, it can be judged before it is read, and
+                # a message that gRPC itself throws away does not go unnoticed.
                 grpc.method_handlers_generic_handler(
-                    _SERVICES[signal], {"Export": grpc.unary_unary_rpc_method_handler(self._handler(signal))}
+                    _SERVICES[signal], {"Export": grpc.stream_unary_rpc_method_handler(self._handler(signal))}
                 )
-                for signal in self._consumers
+                for signal in self._exports.signals
             )
         )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         endpoint = self._settings.endpoint
         try:
-            port = server.add_insecure_port(str(endpoint))
+            if credentials is None:
+                port = server.add_insecure_port(str(endpoint))
+            else:
+                port = server.add_secure_port(str(endpoint), credentials)
         except RuntimeError:
             port = 0
         if not port:
             await server.stop(None)
-            raise StartError(
-                f"receivers::{self._name}::protocols::grpc::endpoint: cannot listen on {str(endpoint)!r}: "
-                f"{_why_not_bound(endpoint)}"
-            )
+            raise StartError(f"{self._path}::endpoint: cannot listen on {str(endpoint)!r}: {_why_not_bound(endpoint)}")
         await server.start()
+        for signal in self._exports.signals:
+            await self._health.set(_SERVICES[signal], health_pb2.HealthCheckResponse.SERVING)
         self._server = server
         self.address = Address(endpoint.host, port)
 
+    async def set_ready(self, *, ready: bool) -> None:
+        """Tell those who ask for its health whether the service can be used."""
+        serving = health_pb2.HealthCheckResponse
+        for name in ("", *(_SERVICES[signal] for signal in self._exports.signals)):
+            await self._health.set(name, serving.SERVING if ready else serving.NOT_SERVING)
+
+    async def drain(self) -> None:
+        """Tell those who ask for its health to go elsewhere; what comes is still taken."""
+        await self._health.enter_graceful_shutdown()
+
     async def shutdown(self, timeout_s: float) -> None:
         """Refuse new requests and finish those that are running."""
-        if self._server is not None:
-            await self._server.stop(timeout_s)
-            self._server = None
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        await self._health.enter_graceful_shutdown()
+        stopping = asyncio.create_task(server.stop(timeout_s))
+        if self._running:
+            self._idle.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), timeout_s)
+        await server.stop(min(timeout_s, _WATCHERS_GRACE_S))
+        await stopping
 
-    def _handler(self, signal: Signal) -> Callable[[bytes, grpc.aio.ServicerContext[bytes, bytes]], Awaitable[bytes]]:
-        export = self._export_logs if signal is Signal.LOGS and self._decodes_snapshots else self._exporter(signal)
+    def _credentials(self) -> grpc.ServerCredentials | None:
+        auth, tls = self._settings.auth, self._settings.tls
+        try:
+            if auth is not None:
+                self._token = BearerToken(read_token(auth.bearer_token, auth.bearer_token_file))
+            return None if tls is None else Certificates.of(tls).grpc_credentials()
+        except (OSError, ValueError) as error:
+            raise StartError(f"{self._path}: {error} (see --validate)") from error
 
-        async def handle(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    def _options(self) -> list[tuple[str, int]]:
+        keepalive = self._settings.keepalive
+        options = [
+            ("grpc.max_receive_message_length", self._limit),
+            # Whether gRPC bounds what it inflates depends on its version; what we inflate is bounded, and counted.
+            ("grpc.per_message_decompression", 0),
+            ("grpc.max_concurrent_streams", self._settings.max_concurrent_streams),
+            # Two processors on one port would each see half of the snapshots.
+            ("grpc.so_reuseport", 0),
+            # Collectors behind load balancers ping idle connections; grpc would answer with GOAWAY.
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", _ms(keepalive.min_time)),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.keepalive_time_ms", _ms(keepalive.time)),
+            ("grpc.keepalive_timeout_ms", _ms(keepalive.timeout)),
+        ]
+        if keepalive.max_connection_age:
+            options += [
+                ("grpc.max_connection_age_ms", _ms(keepalive.max_connection_age)),
+                ("grpc.max_connection_age_grace_ms", _ms(keepalive.max_connection_age_grace)),
+            ]
+        return options
+
+    def _handler(self, signal: Signal) -> Callable[[AsyncIterator[bytes], Context], Awaitable[bytes]]:
+        async def handle(_: AsyncIterator[bytes], context: Context) -> bytes:
+            async def read() -> bytes:
+                if self._token is not None and not self._token.admits(_authorization(context)):
+                    raise RejectedError(Verdict.UNAUTHENTICATED, "authorization: a bearer token of ours is needed")
+                body = await context.read()
+                if not isinstance(body, bytes):
+                    raise RejectedError(Verdict.UNREAD, _UNREAD)
+                encoding = _encoding(body)
+                return await decompress(encoding, body, self._limit) if encoding else body
+
+            self._running += 1
             try:
-                return await export(body)
-            except UndecodableRequestError as error:
-                refusal, code, reason = str(error), grpc.StatusCode.INVALID_ARGUMENT, "undecodable"
-            except RefusedError as error:
-                refusal, code, reason = str(error), grpc.StatusCode.UNAVAILABLE, error.reason
-            except Exception as error:
-                self._telemetry.failed("receive", error)
-                refusal, code, reason = "internal failure; try again", grpc.StatusCode.UNAVAILABLE, "failure"
-            self._telemetry.count(semconv.PROCESSOR_REFUSED, processor_signal=signal.value, drop_reason=reason)
-            if code is grpc.StatusCode.UNAVAILABLE:
-                await context.abort(code, refusal, _retry_trailers(refusal))
-            await context.abort(code, refusal)
-            raise AssertionError("abort does not return")
+                outcome = await self._exports.answer(signal, read)
+                if outcome.verdict is Verdict.TAKEN:
+                    return outcome.response
+                trailers = _retry_trailers(outcome.message) if outcome.verdict is Verdict.TRY_AGAIN else ()
+                await context.abort(_CODES[outcome.verdict], outcome.message, trailers)
+                raise AssertionError("abort does not return")
+            finally:
+                self._running -= 1
+                if not self._running:
+                    self._idle.set()
 
         return handle
 
-    def _exporter(self, signal: Signal) -> Export:
-        consumer = self._consumers[signal]
 
-        async def export(body: bytes) -> bytes:
-            items = decode.count_items(signal, body)
-            if items:
-                await consumer.consume(Request(signal, body, items))
-                self._telemetry.count(semconv.PROCESSOR_RECEIVED, items, processor_signal=signal.value)
-            return _EMPTY_RESPONSE
+def _authorization(context: Context) -> bytes | str | None:
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization":
+            return value
+    return None
 
-        return export
 
-    async def _export_logs(self, body: bytes) -> bytes:
-        logs = decode.read_logs(body, take=not self._forwards_snapshots, resource_attributes=self._resource_attributes)
-        rejected = sum(logs.rejected.values())
-        consumed = logs.received - logs.remaining - (0 if self._forwards_snapshots else rejected)
-        if logs.received:
-            await self._consumers[Signal.LOGS].consume(
-                Request(Signal.LOGS, logs.body, logs.remaining, logs.snapshots, consumed)
-            )
-        # Counted once the request is ours: a refused one comes again.
-        signal = Signal.LOGS.value
-        self._telemetry.count(semconv.PROCESSOR_RECEIVED, logs.received, processor_signal=signal)
-        self._telemetry.count(semconv.PROCESSOR_CONSUMED, consumed, processor_signal=signal)
-        if not rejected:
-            return _EMPTY_RESPONSE
-        for reason, number in logs.rejected.items():
-            self._telemetry.count(semconv.PROCESSOR_SNAPSHOTS, number, processor_outcome=reason)
-            if not self._forwards_snapshots:
-                self._telemetry.count(
-                    semconv.PROCESSOR_DROPPED, number, processor_signal=signal, drop_reason=f"snapshot_{reason}"
-                )
-        reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(logs.rejected.items()))
-        return decode.partial_success(0 if self._forwards_snapshots else rejected, f"unreadable snapshots: {reasons}")
+def _encoding(body: bytes) -> str:
+    """How a message is compressed; empty where it is not."""
+    if body.startswith(b"\x0a"):
+        return ""
+    if body.startswith(_GZIP_MAGIC):
+        return "gzip"
+    if len(body) >= 2 and body[0] == _ZLIB_METHOD and int.from_bytes(body[:2], "big") % 31 == 0:
+        return "deflate"
+    return ""
 
 
 def _retry_trailers(message: str) -> tuple[tuple[str, bytes], ...]:
@@ -207,6 +225,10 @@ def _retry_trailers(message: str) -> tuple[tuple[str, bytes], ...]:
         ("grpc-status-details-bin", status.SerializeToString()),
         ("google.rpc.retryinfo-bin", _RETRY_INFO.SerializeToString()),
     )
+
+
+def _ms(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
 
 
 def _why_not_bound(address: Address) -> str:

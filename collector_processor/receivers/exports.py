@@ -1,0 +1,167 @@
+"""What becomes of an export request, whichever protocol brought it: one place decides, counts and words it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from collector_processor.component import Consumer, Request, Signal
+from collector_processor.errors import RefusedError, TooLargeError, UndecodableRequestError
+from collector_processor.receivers import decode
+from collector_processor.receivers.plain_histograms import FoundHistograms, HistogramReader
+from collector_processor.self_telemetry import SelfTelemetry
+from otel_ml import semconv
+from otel_ml.errors import OtelMLError
+
+RETRY_DELAY_S: Final = 1.5
+"""When a refused client is asked to come back; Python's SDK gives up early on anything below about a second."""
+
+_EMPTY_RESPONSE: Final = b""
+
+
+class Verdict(Enum):
+    """What a client is told, as its own kind of status in each protocol."""
+
+    TAKEN = "taken"
+    UNDECODABLE = "undecodable"
+    TOO_LARGE = "too_large"
+    UNAUTHENTICATED = "unauthenticated"
+    UNSUPPORTED = "unsupported"
+    UNREAD = "unread"
+    TRY_AGAIN = "try_again"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request.
+
+    Attributes:
+        message: Why it was not taken.
+        response: The encoded response of OTLP; meaningful for what was taken.
+    """
+
+    verdict: Verdict
+    message: str = ""
+    response: bytes = _EMPTY_RESPONSE
+
+
+class RejectedError(OtelMLError):
+    """A request that was not read, because of what it is; coming back with the same would not help."""
+
+    def __init__(self, verdict: Verdict, message: str) -> None:
+        super().__init__(message)
+        self.verdict = verdict
+
+
+class Exports:
+    """Hands encoded requests to one consumer a signal.
+
+    Args:
+        consumers: What each signal goes to; a signal without one is not received.
+        decodes_snapshots: Someone down the logs pipeline wants them.
+        forwards_snapshots: Leave them in the request nevertheless.
+        resource_attributes: Keys of what they should know of the resource that they come with.
+        histograms: Finds plain histograms in metrics, where someone wants them.
+    """
+
+    def __init__(
+        self,
+        consumers: Mapping[Signal, Consumer[Request]],
+        telemetry: SelfTelemetry,
+        *,
+        decodes_snapshots: bool = True,
+        forwards_snapshots: bool = False,
+        resource_attributes: Collection[str] = (),
+        histograms: HistogramReader | None = None,
+    ) -> None:
+        self._histograms = histograms
+        self._consumers = consumers
+        self._telemetry = telemetry
+        self._forwards_snapshots = forwards_snapshots
+        self._resource_attributes = frozenset(resource_attributes)
+        self._export: dict[Signal, Callable[[bytes], Awaitable[bytes]]] = {
+            signal: self._export_logs if signal is Signal.LOGS and decodes_snapshots else self._exporter(signal)
+            for signal in consumers
+        }
+
+    @property
+    def signals(self) -> Collection[Signal]:
+        """The signals that are received."""
+        return self._export.keys()
+
+    async def export(self, signal: Signal, body: bytes) -> bytes:
+        """Take a request over, and return the encoded response: a partial success where some records were not taken.
+
+        Raises:
+            UndecodableRequestError: The bytes are no such request.
+            TooLargeError: There will never be room for it.
+            RefusedError: There is no room; nothing of it was taken.
+        """
+        return await self._export[signal](body)
+
+    async def answer(self, signal: Signal, read: Callable[[], Awaitable[bytes]]) -> Outcome:
+        """Read a request, take it over, and say what to tell the client; what is not taken is counted, once.
+
+        Args:
+            read: Returns the decompressed body; may raise what `export` raises, and RejectedError.
+        """
+        try:
+            return Outcome(Verdict.TAKEN, response=await self.export(signal, await read()))
+        except UndecodableRequestError as error:
+            outcome, reason = Outcome(Verdict.UNDECODABLE, str(error)), Verdict.UNDECODABLE.value
+        except TooLargeError as error:
+            outcome, reason = Outcome(Verdict.TOO_LARGE, str(error)), Verdict.TOO_LARGE.value
+        except RejectedError as error:
+            outcome, reason = Outcome(error.verdict, str(error)), error.verdict.value
+        except RefusedError as error:
+            outcome, reason = Outcome(Verdict.TRY_AGAIN, str(error)), error.reason
+        except Exception as error:
+            self._telemetry.failed("receive", error)
+            outcome, reason = Outcome(Verdict.TRY_AGAIN, "internal failure; try again"), "failure"
+        self._telemetry.count(semconv.PROCESSOR_REFUSED, processor_signal=signal.value, drop_reason=reason)
+        return outcome
+
+    def _exporter(self, signal: Signal) -> Callable[[bytes], Awaitable[bytes]]:
+        consumer = self._consumers[signal]
+
+        async def export(body: bytes) -> bytes:
+            items = decode.count_items(signal, body)
+            found = FoundHistograms()
+            if signal is Signal.METRICS and self._histograms is not None and self._histograms.is_wanted(body):
+                found = self._histograms.read(body)
+            if items:
+                watched = bool(found.points)
+                await consumer.consume(Request(signal, body, items, is_watched=watched, histograms=found.points))
+            for reason, number in found.rejected.items():
+                self._telemetry.count(semconv.PROCESSOR_HISTOGRAMS, number, processor_outcome=reason)
+            return _EMPTY_RESPONSE
+
+        return export
+
+    async def _export_logs(self, body: bytes) -> bytes:
+        forwards = self._forwards_snapshots
+        logs = decode.read_logs(body, take=not forwards, resource_attributes=self._resource_attributes)
+        if not logs.received:
+            return _EMPTY_RESPONSE
+        rejected = {} if forwards else {f"snapshot_{reason}": number for reason, number in logs.rejected.items()}
+        await self._consumers[Signal.LOGS].consume(
+            Request(
+                Signal.LOGS,
+                logs.body,
+                logs.remaining,
+                logs.snapshots,
+                consumed=logs.received - logs.remaining - sum(rejected.values()),
+                taken=logs.taken,
+                rejected=rejected,
+                is_watched=forwards and bool(logs.snapshots),
+            )
+        )
+        if not logs.rejected:
+            return _EMPTY_RESPONSE
+        # Counted once the request is ours: a refused one comes again.
+        for reason, number in logs.rejected.items():
+            self._telemetry.count(semconv.PROCESSOR_SNAPSHOTS, number, processor_outcome=reason)
+        reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(logs.rejected.items()))
+        return decode.partial_success(sum(rejected.values()), f"unreadable snapshots: {reasons}")
