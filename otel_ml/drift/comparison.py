@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from otel_ml.sketch.summary import (
 NumericPair = tuple[NumericDistribution, NumericDistribution]
 COARSE_BUCKET = 0.1
 """Share of the reference in one bucket of a histogram, beyond a single frequent value, from which it hides drift."""
+COARSE_BOUNDS = 0.5
+"""The same of bounds that somebody chose without looking at the reference: they see less, which is no reason to look
+away, unless most of it lies between two of them."""
 _SPAN = 16 * MAX_BUCKETS
 """Buckets that two histograms may span together to be compared bucket by bucket."""
 DAY_S = 23 * 3600.0
@@ -102,7 +106,9 @@ def _numeric(was: NumericSummary, now: NumericSummary, layout: BinLayout | None)
     exact = [now.exact.distribution()] if now.exact is not None and now.exact.count else []
     is_sampled = has_values(now.histogram) or has_values(now.quantiles)
     if len(binned) + len(exact) + is_sampled > 1:
-        return _projected(was, [*binned, *exact, *([sampled(now)] if is_sampled else [])], now, layout)
+        parts = [*binned, *exact, *([sampled(now)] if is_sampled else [])]
+        bounds = _common_bounds(now, layout)
+        return _projected(was, parts, now, layout) if bounds is None else _at_bounds(was, parts, now, bounds)
     if is_sampled:
         return _from_samples(was, now, layout)
     if exact:
@@ -111,8 +117,10 @@ def _numeric(was: NumericSummary, now: NumericSummary, layout: BinLayout | None)
         return None
     if layout is not None and layout.hash in now.bins and layout.hash in was.bins:
         return was.bins[layout.hash].distribution(layout, was.moments), binned[0]
-    # Bins of another baseline: only functions that are known everywhere are known at their edges.
-    return _paired(_finest(was, layout), binned[0])
+    # Bins of another baseline, or bounds of a plain histogram: only functions that are known everywhere are known at
+    # their edges.
+    reference = _finest(was, layout)
+    return None if reference is None or _is_hidden(reference, binned[0].points) else (reference, binned[0])
 
 
 def _from_samples(was: NumericSummary, now: NumericSummary, layout: BinLayout | None) -> NumericPair | None:
@@ -200,7 +208,11 @@ def _beside(mine: Buckets, theirs: Buckets) -> Buckets:
     return mine.plus(Buckets(theirs.offset, np.zeros_like(theirs.counts)))
 
 
-def is_coarse(buckets: NumericDistribution, known_finer: Callable[[], NumericDistribution | None]) -> bool:
+def is_coarse(
+    buckets: NumericDistribution,
+    known_finer: Callable[[], NumericDistribution | None],
+    limit: float = COARSE_BUCKET,
+) -> bool:
     """Whether much of a reference lies in one bucket, spread over several values.
 
     A large offset does that (1,000 ± 5 beside a single 0.01): all buckets are spent on the orders of magnitude between.
@@ -208,9 +220,10 @@ def is_coarse(buckets: NumericDistribution, known_finer: Callable[[], NumericDis
     Args:
         buckets: The reference in the buckets of a histogram.
         known_finer: The same values in another form, asked for only where a bucket is full.
+        limit: How much is much.
     """
     shares = _shares(buckets)
-    large = np.flatnonzero(shares > COARSE_BUCKET).tolist()
+    large = np.flatnonzero(shares > limit).tolist()
     finer = known_finer() if large else None
     if finer is None:
         return False
@@ -219,7 +232,7 @@ def is_coarse(buckets: NumericDistribution, known_finer: Callable[[], NumericDis
         low = buckets.points[bucket - 1] if bucket else -np.inf
         inside = (finer.points > low) & (finer.points <= buckets.points[bucket])
         frequent_value = float(finer_shares[inside].max(initial=0.0))
-        if shares[bucket] - frequent_value > COARSE_BUCKET:
+        if shares[bucket] - frequent_value > limit:
             return True
     return False
 
@@ -238,12 +251,15 @@ def _projected(
     reference = _finest(was, None) if layout is None else _reference(was, layout)
     if reference is None:
         return None
+    return reference, _together(parts, now, reference.points if layout is None else layout.edges)
+
+
+def _together(parts: list[NumericDistribution], now: NumericSummary, points: FloatArray) -> NumericDistribution:
     total = sum(part.total for part in parts)
-    points = reference.points if layout is None else layout.edges
     at_or_below = np.zeros(len(points))
     for part in parts:
         at_or_below += part.cdf(points) * part.total
-    current = NumericDistribution(
+    return NumericDistribution(
         points,
         np.rint(at_or_below).astype(np.int64),
         total,
@@ -253,7 +269,37 @@ def _projected(
         rank_error=merged_rank_error(parts),
         moments=now.moments if now.moments.count == total else None,
     )
-    return reference, current
+
+
+def _common_bounds(now: NumericSummary, layout: BinLayout | None) -> FloatArray | None:
+    """The edges that all bins have in common, where some are not the baseline's: mass between them may lie anywhere."""
+    own = None if layout is None else layout.hash
+    counted = {edges_hash: bins.layout for edges_hash, bins in now.bins.items() if bins.count}
+    common: FloatArray | None = None
+    for edges_hash, others in counted.items():
+        if others is not None and edges_hash != own:
+            common = others.edges if common is None else np.intersect1d(common, others.edges, assume_unique=True)
+    if common is not None and layout is not None and own in counted:
+        common = np.intersect1d(common, layout.edges, assume_unique=True)
+    return common
+
+
+def _at_bounds(
+    was: NumericSummary, parts: list[NumericDistribution], now: NumericSummary, bounds: FloatArray
+) -> NumericPair | None:
+    """The parts of a window together, at bounds where each of them is known."""
+    reference = _finest(was, None)
+    if reference is None or not bounds.size or _is_hidden(reference, bounds):
+        return None
+    return reference, _together(parts, now, bounds)
+
+
+def _is_hidden(reference: NumericDistribution, bounds: FloatArray) -> bool:
+    """Whether most of a reference lies between two bounds, spread over several values."""
+    top = np.append(bounds, max(reference.maximum, float(np.nextafter(bounds[-1], np.inf))))
+    cumulative = np.rint(reference.cdf(top) * reference.total).astype(np.int64)
+    between = replace(reference, points=top, cumulative=cumulative, is_step=False)
+    return is_coarse(between, lambda: reference, COARSE_BOUNDS)
 
 
 def merged_rank_error(parts: Iterable[NumericDistribution]) -> float:

@@ -121,15 +121,17 @@ def data_quality(reference: FeatureSummary, current: FeatureSummary, layout: Bin
     was, now = reference.counters, current.counters
     if now.rows == 0:
         return DataQuality()
+    # A plain histogram counts finite values only: nobody knows what else there was.
+    looked_at = now.rows - now.unchecked
     # Where the whole column changed its kind, its producer found nothing wrong with it.
-    mismatched = now.rows - now.missing if _is_of_another_kind(reference, current) else now.mismatched
+    mismatched = looked_at - now.missing if _is_of_another_kind(reference, current) else now.mismatched
     is_numeric = reference.kind is FeatureKind.NUMERIC
     return DataQuality(
-        missing=_compared(now.missing, now.rows, was.missing, was.rows),
-        type_mismatch=_compared(mismatched, now.rows, was.mismatched, was.rows),
+        missing=_compared(now.missing, looked_at, was.missing, was.rows),
+        type_mismatch=_compared(mismatched, looked_at, was.mismatched, was.rows),
         infinite=_compared(
             now.positive_infinite + now.negative_infinite,
-            now.rows,
+            looked_at,
             was.positive_infinite + was.negative_infinite,
             was.rows,
         )
@@ -211,6 +213,9 @@ def _count_outside(summary: NumericSummary, low: float, high: float, layout: Bin
     if summary.exact is not None:
         outside += _outside_of_exact(summary.exact, low, high)
     outside += _outside_of_sampled(summary, low, high)
+    if not math.isfinite(summary.moments.m2):
+        # Those of a plain histogram are mere bounds, as its variance is unknown.
+        return outside
     # The extremes are exact, whatever the sketches say.
     return max(outside, (summary.moments.minimum < low) + (summary.moments.maximum > high))
 
