@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-frameworks lint format bench clean
+.PHONY: help demo test test-frameworks collector peers lint format bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -19,6 +19,12 @@ test: $(VENV)/.dev ## Run every test
 
 test-frameworks: $(VENV)/.dev ## Run every framework's tests, each in an environment of its own: [ARGS="bentoml ray"]
 	@$(BIN)/python tests/frameworks/run.py $(ARGS)
+
+collector: ## Build the Collector of deploy/collector/manifest.yaml (needs Go), and say where it is
+	@$(PYTHON) deploy/collector/build.py
+
+peers: ## Obtain what tests/integration runs against: [PEERS="collector prometheus jaeger victoriametrics"]
+	@$(PYTHON) tests/peers/build.py $(or $(PEERS),all)
 
 lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check

@@ -1,0 +1,1 @@
+"""Programs of others that ours has to get on with: obtained, started and asked."""
