@@ -15,13 +15,14 @@ class LogSettings(Settings):
     Attributes:
         max_size_mib: On disk (in memory without a directory). What does not fit is refused, and the client keeps it.
         segment_size_mib: Of one file; files are thrown away whole.
-        linger: How long to wait for more before writing to disk. Nothing gains by it while several clients send.
+        linger: How long to wait for more before writing to disk, while requests come together. Each takes so much
+            longer, and fewer trips to the disk serve all of them.
         max_waiting_mib: Requests that wait for the disk together: one that hangs must not fill the memory.
     """
 
     max_size_mib: int = Field(default=2048, ge=4)
     segment_size_mib: int = Field(default=64, ge=1, le=1024)
-    linger: Duration = 0.0
+    linger: Duration = 0.002
     max_waiting_mib: int = Field(default=128, ge=1)
 
 

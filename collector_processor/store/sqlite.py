@@ -13,7 +13,7 @@ from typing import Final
 from collector_processor.component import HistoryEntry
 from collector_processor.errors import StartError
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _IN_MEMORY: Final = ":memory:"
 _SCHEMA: Final = """
 CREATE TABLE entry (section TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (section, key))

@@ -24,7 +24,8 @@ class GroupCommit:
     """Gathers entries into batches, one of them being written at a time.
 
     Args:
-        linger_s: How long to wait for more before a batch is written.
+        linger_s: How long to wait for more before a batch is written, while requests come together: a client that
+            waits for each answer before it sends the next request would wait for nothing.
         write: Begins to write entries; `settled` is called when that is done.
 
     Attributes:
@@ -37,6 +38,7 @@ class GroupCommit:
         self._begin_writing = write
         self._pending: list[Waiting] = []
         self._batch: Sequence[Waiting] = ()
+        self._come_together = False
         self._timer: asyncio.Handle | None = None
         self._progress = Waiters()
 
@@ -83,7 +85,7 @@ class GroupCommit:
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is None:
             # Even without lingering, what arrives in this turn of the loop goes together.
-            later = self._linger_s
+            later = self._linger_s if self._come_together else 0.0
             self._timer = loop.call_later(later, self._write) if later else loop.call_soon(self._write)
 
     def _write(self) -> None:
@@ -92,4 +94,5 @@ class GroupCommit:
             self._timer = None
         if self._pending and not self._batch:
             self._batch, self._pending = self._pending, []
+            self._come_together = len(self._batch) > 1
             self._begin_writing([waiting.entry for waiting in self._batch])

@@ -85,14 +85,24 @@ async def test_entries_that_wait_together_are_written_together(tmp_path):
 async def test_lingering_gathers_more(tmp_path):
     """What arrives within it goes to disk with the first; shutdown does not wait for the end of it."""
     async with started(tmp_path, LogSettings(max_size_mib=4, linger="1h")) as log:
+        await append_all(log, [numbered(0), numbered(1)])
         waiting = []
-        for number in range(3):
+        for number in range(2, 5):
             waiting.append(asyncio.ensure_future(log.append(numbered(number))))
             await asyncio.sleep(0.01)
-        assert log.commits == 0
+        assert log.commits == 1
 
-    assert [await one for one in waiting] == [one.end for one in await read_all(log)]
-    assert log.commits == 1
+    assert [await one for one in waiting] == [one.end for one in await read_all(log)][2:]
+    assert log.commits == 2
+
+
+async def test_one_client_that_waits_for_each_answer_does_not_linger(tmp_path):
+    """Nobody else comes meanwhile."""
+    async with started(tmp_path, LogSettings(max_size_mib=4, linger="1h")) as log:
+        for number in range(3):
+            await log.append(numbered(number))
+
+        assert log.commits == 3
 
 
 async def test_each_linger_is_followed_by_a_write(tmp_path):
