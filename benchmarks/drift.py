@@ -11,7 +11,7 @@ from benchmarks import drift_peers
 from benchmarks.figure import Figure, Figures
 from benchmarks.stopwatch import best_s
 from benchmarks.workload import ROWS_A_MINUTE, baseline_of_matrix, snapshot
-from collector_processor.processors.drift import DriftSettings
+from collector_processor.processors.settings import DriftSettings
 from otel_ml import Baseline
 from otel_ml.drift.binned import BinnedReferences
 from otel_ml.drift.choice import Evidence, choose

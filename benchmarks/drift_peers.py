@@ -19,7 +19,7 @@ from benchmarks.figure import Figure, Figures
 from benchmarks.peer_libraries import PEERS, run, run_module
 from benchmarks.peer_libraries.child import COST_COLUMNS, COST_ROWS, Comparison, main
 from benchmarks.peer_libraries.windows import Array, table
-from collector_processor.processors.drift import DriftSettings
+from collector_processor.processors.settings import DriftSettings
 from otel_ml import Baseline
 from otel_ml.drift import create
 from otel_ml.drift.binned import BinnedReferences

@@ -55,8 +55,8 @@ def processor(path: Path, *, validate: bool, verbose: bool) -> None:
             loop.add_signal_handler(number, stop.set)
         service = Service(configuration)
         await service.start()
-        for address in service.addresses:
-            click.echo(f"otel-ml processor: receiving OTLP/gRPC on {address}")
+        for protocol, address in service.listening:
+            click.echo(f"otel-ml processor: receiving {protocol} on {address}")
         sys.stdout.flush()
         await stop.wait()
         await service.shutdown()

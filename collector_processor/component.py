@@ -8,8 +8,11 @@ from enum import Enum
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from otel_ml.semconv import Metric
+from otel_ml.sketch.bins import AnchoredBins
 from otel_ml.sketch.exemplar import Exemplar
-from otel_ml.sketch.snapshot import Snapshot
+from otel_ml.sketch.exponential import ExponentialHistogram
+from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
+from otel_ml.sketch.snapshot import Segment, Snapshot
 
 AttributeValue: TypeAlias = str | int | float | bool | tuple[str, ...]
 
@@ -53,6 +56,56 @@ class Signal(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class HistogramSource:
+    """What the values are that a plain OTLP histogram counts: which column, of which model.
+
+    A name that is fixed is the name; else an attribute has it, of the data point or, for the model, of the resource. A
+    model that nothing names is the service.
+
+    Attributes:
+        feature: The column's name, fixed; where `feature_attribute` is given, that of points without the attribute.
+    """
+
+    role: FeatureRole = FeatureRole.FEATURE
+    feature: str = ""
+    feature_attribute: str = ""
+    model: str = ""
+    model_attribute: str = ""
+    version: str = ""
+    version_attribute: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramPoint:
+    """One data point of a plain OTLP histogram.
+
+    Attributes:
+        series: 16 bytes that stand for resource, scope, metric and attributes.
+        start_time_unix_nano: 0 when unknown.
+        is_cumulative: It counts all values since the start; otherwise those since the previous point.
+        counts: In buckets that grow, or between bounds of the program's own.
+        total: Sum of the values; None when unknown.
+        minimum: None when unknown.
+        maximum: None when unknown.
+        segment: The slice of the model's rows it is about; None for the whole.
+        resource: As `Snapshot.resource`.
+    """
+
+    series: bytes
+    model: ModelKey
+    key: FeatureKey
+    start_time_unix_nano: int
+    time_unix_nano: int
+    is_cumulative: bool
+    counts: ExponentialHistogram | AnchoredBins
+    total: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    segment: Segment | None = None
+    resource: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One OTLP export request, on its way from a receiver to the exporters.
 
@@ -63,7 +116,9 @@ class Request:
         consumed: How many of the received records are no longer in `body` because they were snapshots.
         own: Made here, not received: results and self-telemetry.
         taken: What was taken out of the request for ourselves, encoded as a request of the same signal.
+        rejected: How many received records are neither in `body` nor of use to ourselves, by reason.
         is_watched: `body` itself holds something for ourselves, too, that stays in it.
+        histograms: Data points in `body` that are the values of a column.
     """
 
     signal: Signal
@@ -73,7 +128,9 @@ class Request:
     consumed: int = 0
     own: bool = False
     taken: bytes = b""
+    rejected: Mapping[str, int] = field(default_factory=dict)
     is_watched: bool = False
+    histograms: Sequence[HistogramPoint] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +184,11 @@ class Log(Protocol):
     """Requests in the order in which they were accepted, kept until all who hold them have let go."""
 
     @property
+    def is_durable(self) -> bool:
+        """Whether it outlives the process."""
+        ...
+
+    @property
     def begin(self) -> Mark:
         """The oldest entry that is still there, or the end."""
         ...
@@ -134,6 +196,11 @@ class Log(Protocol):
     @property
     def end(self) -> Mark:
         """Where the next entry goes; everything before it is safe."""
+        ...
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest received entry that there is room for when nothing else is there."""
         ...
 
     def refusal(self, size: int, *, own: bool = False) -> str | None:
@@ -157,6 +224,10 @@ class Log(Protocol):
 
     async def wait_beyond(self, position: int) -> None:
         """Return once there is an entry at or behind a position."""
+        ...
+
+    async def mark_at(self, position: int) -> Mark:
+        """The mark at a place where an entry begins or ends; may read a lot."""
         ...
 
     def hold(self, holder: str, position: int) -> None:

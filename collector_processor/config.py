@@ -17,13 +17,14 @@ from pydantic import Field
 from collector_processor import yaml_source
 from collector_processor.component import Signal
 from collector_processor.errors import InvalidConfigurationError, Problem
-from collector_processor.exporters.otlp import OtlpExporterSettings, OtlpGrpcSettings, OtlpHttpSettings
-from collector_processor.processors.drift import DriftSettings
+from collector_processor.exporters.settings import OtlpExporterSettings, OtlpGrpcSettings, OtlpHttpSettings
 from collector_processor.processors.evaluation.deciding import compares
 from collector_processor.processors.evaluation.settings import AUTO
 from collector_processor.processors.series import ConceptWatch
-from collector_processor.receivers.otlp_grpc import OtlpReceiverSettings
+from collector_processor.processors.settings import DriftSettings
+from collector_processor.receivers.settings import OtlpReceiverSettings
 from collector_processor.settings import Duration, PositiveDuration, Settings
+from collector_processor.status import StatusSettings
 from collector_processor.store.settings import StoreSettings
 from collector_processor.validation import SettingsT, did_you_mean, validate
 from otel_ml.baseline import Baseline
@@ -74,6 +75,7 @@ class ServiceSettings(Settings):
 
     pipelines: Mapping[str, PipelineSettings]
     telemetry: TelemetrySettings = TelemetrySettings()
+    status: StatusSettings = StatusSettings()
     shutdown_timeout: PositiveDuration = 10.0
 
 
@@ -89,6 +91,7 @@ class Configuration:
     store: StoreSettings
     pipelines: Mapping[Signal, PipelineSettings]
     telemetry: TelemetrySettings
+    status: StatusSettings
     shutdown_timeout_s: float
 
 
@@ -105,6 +108,8 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Configurati
         if key not in _TOP_LEVEL
     ]
     receivers = _components("receivers", RECEIVERS, raw, problems)
+    for name, receiver in receivers.items():
+        problems += receiver.problems(("receivers", name)) if receiver is not None else ()
     processors = _components("processors", PROCESSORS, raw, problems)
     exporters = _components("exporters", EXPORTERS, raw, problems)
     store = validate(StoreSettings, raw.get("store"), ("store",), problems)
@@ -134,6 +139,7 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Configurati
         store=store,
         pipelines={Signal(name): pipeline for name, pipeline in service.pipelines.items()},
         telemetry=service.telemetry,
+        status=service.status,
         shutdown_timeout_s=service.shutdown_timeout,
     )
 

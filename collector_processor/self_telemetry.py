@@ -2,10 +2,10 @@
 
 For each signal and each exporter of its pipeline, at any time:
 
-    received = forwarded + dropped + consumed + pending
+    received + recovered = forwarded + dropped + consumed + pending
 
-where `dropped` without an exporter (a corrupt snapshot) belongs to every exporter. What is made here is counted
-apart, as results, so that it cannot hide a loss.
+where `recovered` is what the log held for that exporter at start, and `dropped` without an exporter (a corrupt
+snapshot) belongs to every exporter. What is made here is counted apart, as results, so that it cannot hide a loss.
 """
 
 from __future__ import annotations
@@ -30,28 +30,45 @@ _SERIES_LIMIT = 1000
 _SAID_LIMIT = 1000
 
 
+class Series:
+    """One sum that somebody adds to often."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def add(self, amount: int = 1) -> None:
+        """Add to it."""
+        self.value += amount
+
+
 class SelfTelemetry:
     """Counters and gauges of the service. Used from the event loop only."""
 
     def __init__(self) -> None:
         self._start_time_unix_nano = time.time_ns()
-        self._sums: dict[Metric, dict[Attributes, int]] = {}
+        self._sums: dict[Metric, dict[Attributes, Series]] = {}
         self._gauges: list[Gauges] = []
         self._said: set[str] = set()
 
     def count(self, metric: Metric, amount: int = 1, /, **attributes: AttributeValue) -> None:
         """Add to a sum; keywords name attributes by the constants of `semconv`, in lower case."""
         if amount:
-            sums = self._sums.setdefault(metric, {})
-            key = tuple(sorted((getattr(semconv, name.upper()), value) for name, value in attributes.items()))
-            if key not in sums and len(sums) >= _SERIES_LIMIT:
-                key = tuple((name, semconv.OTHER_LABEL) for name, _ in key)
-            sums[key] = sums.get(key, 0) + amount
+            self.series(metric, **attributes).add(amount)
+
+    def series(self, metric: Metric, /, **attributes: AttributeValue) -> Series:
+        """The sum with these attributes, to be added to; nothing is told of it while it is 0."""
+        sums = self._sums.setdefault(metric, {})
+        key = tuple(sorted((getattr(semconv, name.upper()), value) for name, value in attributes.items()))
+        if key not in sums and len(sums) >= _SERIES_LIMIT:
+            key = tuple((name, semconv.OTHER_LABEL) for name, _ in key)
+        return sums.setdefault(key, Series())
 
     def total(self, metric: Metric, /, **attributes: AttributeValue) -> int:
         """The sum over all series that carry these attributes."""
         wanted = {(getattr(semconv, name.upper()), value) for name, value in attributes.items()}
-        return sum(value for key, value in self._sums.get(metric, {}).items() if wanted <= set(key))
+        return sum(series.value for key, series in self._sums.get(metric, {}).items() if wanted <= set(key))
 
     def observe(self, gauges: Gauges) -> None:
         """Ask `gauges` for values whenever points are taken."""
@@ -60,15 +77,16 @@ class SelfTelemetry:
     def points(self) -> list[Point]:
         """Everything counted and observed, now."""
         now = time.time_ns()
-        sums = [
-            Point(metric, value, now, dict(key), self._start_time_unix_nano)
-            for metric, series in self._sums.items()
-            for key, value in series.items()
+        counted = [
+            Point(metric, series.value, now, dict(key), self._start_time_unix_nano)
+            for metric, sums in self._sums.items()
+            for key, series in sums.items()
+            if series.value
         ]
         gauges = [
             Point(metric, value, now, attributes) for observe in self._gauges for metric, value, attributes in observe()
         ]
-        return sums + gauges
+        return counted + gauges
 
     def failed(self, task: str, error: BaseException) -> None:
         """Count a failure of our own; the first of its kind is logged with its traceback, the rest only counted."""

@@ -138,6 +138,8 @@ ATTRIBUTES: Final = (
     Attribute(semconv.WINDOW_START, "int", "Start of the window, ns since the epoch.", (1_767_312_000_000_000_000,)),
     Attribute(semconv.WINDOW_END, "int", "End of the window, exclusive.", (1_767_312_300_000_000_000,)),
     Attribute(semconv.WINDOW_ROWS, "int", "Rows in the window.", (18_000,)),
+    Attribute(semconv.WINDOW_REVISION, "int", "How many times it was evaluated before, with fewer rows.", (1,)),
+    Attribute(semconv.METRIC_OVERFLOW, "boolean", "Whether it is of all that lies beyond a limit.", (True,)),
     Attribute(semconv.DROP_REASON, "string", "Why something was let go.", ("queue_full", "max_features")),
     Attribute(semconv.HTTP_ROUTE, "string", "Template of the request's path.", ("/predict",)),
     Attribute(semconv.PROCESSOR_SIGNAL, "string", "What the processor counts.", ("traces", "metrics", "logs")),
@@ -156,6 +158,7 @@ _CALL: Final = (
 _SEGMENT: Final = (
     _when(semconv.SEGMENT_DIMENSION, "it is about a segment"),
     _when(semconv.SEGMENT_VALUE, "it is about a segment"),
+    _when(semconv.METRIC_OVERFLOW, "it is about all that lies beyond a limit"),
 )
 _FEATURE: Final = (*_MODEL, Use(semconv.FEATURE_NAME))
 _REFERENCE: Final = Use(semconv.DRIFT_REFERENCE)
@@ -171,6 +174,7 @@ _ALERT: Final = (
     Use(semconv.ALERT_STATE),
     Use(semconv.ALERT_REASON),
     *(Use(name) for name in (semconv.WINDOW_START, semconv.WINDOW_END, semconv.WINDOW_ROWS)),
+    _when(semconv.WINDOW_REVISION, "the window was evaluated again because rows came late"),
     *(
         _when(name, "it is about one column")
         for name in (semconv.DRIFT_METHOD, semconv.DRIFT_SCORE, semconv.DRIFT_THRESHOLD)
@@ -225,11 +229,20 @@ _METRIC_USES: Final[dict[semconv.Metric, tuple[Use, ...]]] = {
     semconv.PROCESSOR_CONSUMED: _SIGNAL,
     semconv.PROCESSOR_PENDING: _SENT,
     semconv.PROCESSOR_QUEUE_SIZE: (Use(semconv.PROCESSOR_EXPORTER),),
+    semconv.PROCESSOR_LOG_SIZE: (),
+    semconv.PROCESSOR_LOG_LIMIT: (),
     semconv.PROCESSOR_REFUSED: (*_SIGNAL, Use(semconv.DROP_REASON)),
     semconv.PROCESSOR_RETRIES: _SENT,
+    semconv.PROCESSOR_RECOVERED: _SENT,
+    semconv.PROCESSOR_BLOCKED: (Use(semconv.PROCESSOR_EXPORTER),),
+    semconv.PROCESSOR_DEAD_LETTERS: (Use(semconv.PROCESSOR_OUTCOME),),
+    semconv.PROCESSOR_DEAD_LETTERS_HELD: (),
     semconv.PROCESSOR_RESULTS: (*_SENT, Use(semconv.PROCESSOR_OUTCOME)),
     semconv.PROCESSOR_WINDOWS: (Use(semconv.PROCESSOR_OUTCOME),),
     semconv.PROCESSOR_FEATURES_DROPPED: (Use(semconv.DROP_REASON),),
+    semconv.PROCESSOR_OVERFLOW: (Use(semconv.DROP_REASON),),
+    semconv.PROCESSOR_ROWS_LATE: _MODEL,
+    semconv.PROCESSOR_HISTOGRAMS: (Use(semconv.PROCESSOR_OUTCOME),),
     semconv.PROCESSOR_HISTORY_DROPPED: (Use(semconv.DROP_REASON),),
     semconv.PROCESSOR_PRODUCERS_FORGOTTEN: (),
     semconv.PROCESSOR_ERRORS: (Use(semconv.PROCESSOR_TASK),),

@@ -44,7 +44,9 @@ INFERENCE_SCORE: Final = "ml.inference.score"
 BASELINE_ID: Final = "ml.baseline.id"
 HTTP_ROUTE: Final = "http.route"
 OTHER_LABEL: Final = "_OTHER"
-"""Stands for every label beyond the bounded number that a metric keeps apart."""
+"""Stands for every label beyond the bounded number that is kept apart: the one name of all overflow series."""
+METRIC_OVERFLOW: Final = "otel.metric.overflow"
+"""True on points of an overflow series, as SDKs say it of theirs."""
 
 SKETCH_PAYLOAD: Final = "ml.sketch.payload"
 SKETCH_ENCODING: Final = "ml.sketch.encoding"
@@ -85,6 +87,8 @@ ALERT_FEATURES: Final = "ml.alert.features"
 WINDOW_START: Final = "ml.window.start"
 WINDOW_END: Final = "ml.window.end"
 WINDOW_ROWS: Final = "ml.window.rows"
+WINDOW_REVISION: Final = "ml.window.revision"
+"""How many times the window was evaluated before, without what came late; absent the first time."""
 EXEMPLAR_REASON: Final = "ml.exemplar.reason"
 """Why a request is worth a look: "largest", "smallest", "missing", "unseen", …"""
 EXEMPLAR_TRACE_IDS: Final = "ml.exemplar.trace.ids"
@@ -241,6 +245,9 @@ PROCESSOR_DROPPED: Final = Metric("ml.processor.dropped", "{item}", "Items dropp
 PROCESSOR_SNAPSHOTS: Final = Metric(
     "ml.processor.snapshots", "{snapshot}", "Snapshots received, by outcome.", "counter"
 )
+PROCESSOR_HISTOGRAMS: Final = Metric(
+    "ml.processor.histograms", "{point}", "Data points of plain histograms received, by outcome.", "counter"
+)
 PROCESSOR_SNAPSHOTS_MISSING: Final = Metric(
     "ml.processor.snapshots.missing", "{snapshot}", "Gaps in producers' sequences: lost on the way here.", "counter"
 )
@@ -252,11 +259,35 @@ PROCESSOR_PENDING: Final = Metric(
     "ml.processor.pending", "{item}", "Received items that wait for a backend, by signal and exporter.", "gauge"
 )
 PROCESSOR_QUEUE_SIZE: Final = Metric("ml.processor.queue.size", "By", "Bytes that wait for a backend.", "gauge")
+PROCESSOR_LOG_SIZE: Final = Metric(
+    "ml.processor.log.size", "By", "Bytes of acknowledged requests that somebody still needs.", "gauge"
+)
+PROCESSOR_LOG_LIMIT: Final = Metric(
+    "ml.processor.log.limit", "By", "Bytes of requests beyond which clients are asked to come back.", "gauge"
+)
 PROCESSOR_REFUSED: Final = Metric(
     "ml.processor.refused", "{request}", "Requests not taken over, by signal and reason.", "counter"
 )
 PROCESSOR_RETRIES: Final = Metric(
     "ml.processor.retries", "{request}", "Attempts that a backend did not take but may take later.", "counter"
+)
+PROCESSOR_RECOVERED: Final = Metric(
+    "ml.processor.recovered",
+    "{item}",
+    "Items accepted before a restart that a backend does not have for certain, by signal and exporter.",
+    "counter",
+)
+PROCESSOR_BLOCKED: Final = Metric(
+    "ml.processor.blocked", "1", "1 while a backend does not accept our credentials, by exporter; else 0.", "gauge"
+)
+PROCESSOR_DEAD_LETTERS: Final = Metric(
+    "ml.processor.dead_letters",
+    "{request}",
+    "Requests that no backend took, by outcome: kept, evicted, failed.",
+    "counter",
+)
+PROCESSOR_DEAD_LETTERS_HELD: Final = Metric(
+    "ml.processor.dead_letters.held", "{request}", "Requests that wait for somebody to look at them.", "gauge"
 )
 PROCESSOR_RESULTS: Final = Metric(
     "ml.processor.results", "{item}", "Points and events of our own, by signal, exporter and outcome.", "counter"
@@ -264,6 +295,12 @@ PROCESSOR_RESULTS: Final = Metric(
 PROCESSOR_WINDOWS: Final = Metric("ml.processor.windows", "{window}", "Windows closed, by outcome.", "counter")
 PROCESSOR_FEATURES_DROPPED: Final = Metric(
     "ml.processor.features.dropped", "{feature}", "Columns of snapshots that were not merged, by reason.", "counter"
+)
+PROCESSOR_OVERFLOW: Final = Metric(
+    "ml.processor.overflow", "{snapshot}", "Snapshots merged into an overflow series, by reason.", "counter"
+)
+PROCESSOR_ROWS_LATE: Final = Metric(
+    "ml.processor.rows.late", "{row}", "Rows whose window was closed for good, by model.", "counter"
 )
 PROCESSOR_PRODUCERS_FORGOTTEN: Final = Metric(
     "ml.processor.producers.forgotten", "{producer}", "Processes forgotten because there were too many.", "counter"

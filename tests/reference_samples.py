@@ -41,6 +41,9 @@ class Shelf:
     def read(self, section):
         return self.sections.get(section, {})
 
-    def take(self, sections):
+    def take(self, sections, changes=None):
         """What `Store.write` does, without waiting."""
         self.sections.update(sections)
+        for section, entries in (changes or {}).items():
+            kept = {**self.sections.get(section, {}), **entries}
+            self.sections[section] = {key: value for key, value in kept.items() if value is not None}

@@ -35,7 +35,7 @@ class Running:
         return self.service.telemetry.total(metric, **wanted)
 
     def assert_nothing_lost(self):
-        """received = forwarded + dropped + consumed + pending, for each signal and exporter."""
+        """received + recovered = forwarded + dropped + consumed + pending, for each signal and exporter."""
         for signal in Signal:
             of = {"processor_signal": signal.value}
             dropped_by = {
@@ -44,7 +44,8 @@ class Running:
             }
             dropped_here = self.total(semconv.PROCESSOR_DROPPED, **of) - sum(dropped_by.values())
             for name, exporter in self.service.exporters.items():
-                assert self.total(semconv.PROCESSOR_RECEIVED, **of) == (
+                recovered = self.total(semconv.PROCESSOR_RECOVERED, **of, processor_exporter=name)
+                assert self.total(semconv.PROCESSOR_RECEIVED, **of) + recovered == (
                     self.total(semconv.PROCESSOR_FORWARDED, **of, processor_exporter=name)
                     + dropped_by[name]
                     + dropped_here
@@ -54,7 +55,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(tmp_path, sink, baseline=None, *, drift=None, store=None, telemetry="0s", shutdown="5s", **exporter):
+async def running(
+    tmp_path, sink, baseline=None, *, drift=None, store=None, log=None, telemetry="0s", shutdown="5s", **exporter
+):
     path = tmp_path / "processor.yaml"
     backend = {
         "endpoint": sink.endpoint,
@@ -75,8 +78,9 @@ async def running(tmp_path, sink, baseline=None, *, drift=None, store=None, tele
                 "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}},
                 "processors": {"drift": drift},
                 "exporters": {"otlp_grpc": backend},
-                "store": {"directory": str(store)} if store else {},
+                "store": {**({"directory": str(store)} if store else {}), "log": log or {}},
                 "service": {
+                    "status": {"enabled": False},
                     "telemetry": {"interval": telemetry},
                     "shutdown_timeout": shutdown,
                     "pipelines": {"traces": way, "metrics": way, "logs": {**way, "processors": ["drift"]}},

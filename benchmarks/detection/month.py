@@ -21,12 +21,12 @@ import numpy as np
 from benchmarks.detection.month_traffic import DAY, Change, Month, Traffic
 from benchmarks.figure import Figure, Figures
 from collector_processor.processors.alerts import AlertBook, AlertState, Transition
-from collector_processor.processors.drift import DriftSettings
 from collector_processor.processors.evaluation import Evaluator
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.history import WindowHistory
 from collector_processor.processors.references.named import NamedReferences
 from collector_processor.processors.series import SeriesWatch
+from collector_processor.processors.settings import DriftSettings
 from collector_processor.processors.windows import Window, WindowStore
 from otel_ml import Baseline
 from otel_ml.drift.registry import create

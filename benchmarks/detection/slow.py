@@ -15,10 +15,10 @@ from statistics import median
 import numpy as np
 
 from benchmarks.figure import Figure, Figures
-from collector_processor.processors.drift import DriftSettings
 from collector_processor.processors.evaluation import FeatureEvaluation, WindowEvaluation
 from collector_processor.processors.evaluation.center import Center
 from collector_processor.processors.series.slow_drift import SlowDrift
+from collector_processor.processors.settings import DriftSettings
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind, FeatureRole, ModelKey
 
 COLUMNS = 50

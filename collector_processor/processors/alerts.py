@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -86,6 +86,8 @@ class Alert:
         clear: Windows in a row below the off-threshold.
         usual: Windows in a row that were so, or were usual for their time.
         since_unix_nano: End of the window in which it came into its state.
+        seen_unix_nano: End of the window that was taken in last.
+        before: All this before that window, in case that it is evaluated again.
     """
 
     state: AlertState = AlertState.QUIET
@@ -93,6 +95,14 @@ class Alert:
     clear: int = 0
     usual: int = 0
     since_unix_nano: int = 0
+    seen_unix_nano: int = 0
+    before: Alert | None = None
+
+    def ready(self, window: WindowEvaluation) -> Alert:
+        """The same, to take a window in; one that is evaluated again is taken back first, if it was seen last."""
+        is_again = window.revision and self.seen_unix_nano == window.end_unix_nano
+        earlier = self.before if is_again and self.before is not None else self
+        return replace(earlier, before=replace(earlier, before=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +126,7 @@ class Transition:
 _PLAINER: Final = (DRIFT, GRADUAL_DRIFT)
 # How many times as many windows have to be usual for their time: among few rows, a mild shift is at times.
 _USUAL_WINDOWS: Final = 3
+_NUMBERS: Final = ("clear", "usual", "since_unix_nano", "seen_unix_nano")
 # Alerts remembered at once.
 _LIMIT: Final = 100_000
 
@@ -132,8 +143,14 @@ class AlertBook:
         self.alerts: dict[AlertKey, Alert] = {}
 
     def observe(self, window: WindowEvaluation) -> list[Transition]:
-        """Take a window's results in, and return which alerts now fire or have resolved."""
-        transitions = []
+        """Take a window's results in, and return which alerts now fire or have resolved.
+
+        What a window says that is evaluated again takes the place of what it said before, as long as it is the newest;
+        of an older one, what it said first stays, for later ones were judged after it.
+        """
+        transitions: list[Transition] = []
+        if window.revision and not window.is_newest:
+            return transitions
         for feature in window.features:
             for check in feature.checks:
                 key = AlertKey(window.model, feature.subject, check.name, window.segment)
@@ -158,7 +175,7 @@ class AlertBook:
         """The alerts, to be kept."""
         return {
             json.dumps([*key.model, key.feature.role.value, key.feature.name, key.check, key.segment]): json.dumps(
-                {**asdict(alert), "state": alert.state.value}
+                _encode(alert)
             ).encode()
             for key, alert in self.alerts.items()
         }
@@ -167,41 +184,43 @@ class AlertBook:
         """Remember what `encode` gave."""
         for text, value in kept.items():
             name, version, role, feature, check, segment = json.loads(text)
-            fields = json.loads(value)
             key = AlertKey(
                 ModelKey(name, version),
                 FeatureKey(FeatureRole(role), feature),
                 check,
                 Segment(*segment) if segment else None,
             )
-            self.alerts[key] = Alert(**{**fields, "state": AlertState(fields["state"])})
+            self.alerts[key] = _decode(json.loads(value))
 
     def _observe(
         self, key: AlertKey, check: Check, feature: FeatureEvaluation, window: WindowEvaluation
     ) -> Transition | None:
         settings = self._settings
         breached = check.breaches(settings.alpha)
-        alert = self.alerts.get(key)
-        if alert is None:
+        known = self.alerts.get(key)
+        if known is None:
             if not breached or not self._has_room():
                 return None
-            alert = self.alerts[key] = Alert()
+            known = Alert()
+        alert = self.alerts[key] = known.ready(window)
+        alert.seen_unix_nano = window.end_unix_nano
         alert.recent = [*alert.recent, breached][-settings.windows :]
         is_clear = check.score < settings.clear_ratio * check.threshold
         alert.clear = alert.clear + 1 if is_clear else 0
         alert.usual = alert.usual + 1 if is_clear or check.overruled_by else 0
         # A day is many windows already.
         needed = 1 if check.name in (GRADUAL_DRIFT, SLOW_DRIFT, GRADUAL_CORRELATION_DRIFT) else settings.breaches
-        before, after = alert.state, self._next_state(alert, needed)
-        if before is after:
+        after = self._next_state(alert, needed)
+        if alert.state is not after:
+            if (alert.state, after) == (AlertState.FIRING, AlertState.QUIET):
+                alert.recent = []
+            alert.state = after
+            alert.since_unix_nano = window.end_unix_nano
+        # What was told is told again only where it is otherwise now.
+        if known.state is after or AlertState.FIRING not in (known.state, after):
             return None
-        alert.state = after
-        alert.since_unix_nano = window.end_unix_nano
-        if AlertState.FIRING not in (before, after):
-            return None
-        if after is AlertState.QUIET:
-            alert.recent.clear()
-        return Transition(key, after, check, feature, window, self._reason(alert, check, window))
+        state = AlertState.FIRING if after is AlertState.FIRING else AlertState.QUIET
+        return Transition(key, state, check, feature, window, self._reason(alert, check, window))
 
     def _has_room(self) -> bool:
         """Whether one more alert can be remembered, if need be by forgetting those that are quiet."""
@@ -229,13 +248,33 @@ class AlertBook:
         else:
             verdict = f"{_number(check.score)} < {_number(settings.clear_ratio * check.threshold)}"
             windows = f"{alert.clear} windows in a row"
-            if alert.clear < settings.clear_windows:
+            if alert.before is not None and alert.before.state is not AlertState.FIRING:
+                verdict = f"{_number(check.score)} with what came late"
+                windows = f"{sum(alert.recent)} of {settings.windows} windows"
+            elif alert.clear < settings.clear_windows:
                 verdict = f"{_number(check.score)}, as usual at this time ({', '.join(check.overruled_by)})"
                 windows = f"{alert.usual} windows in a row"
         baseline = window.baseline_id[:8] if window.baseline_id else "none"
         against = f"baseline {baseline}" if check.reference == BASELINE else f"against {check.reference}"
         note = f" ({check.note})" if check.note else ""
         return f"{_measure(check)} {verdict}{note}, {_significance(check)}, n={check.n}, {windows}, {against}"
+
+
+def _encode(alert: Alert) -> dict[str, Any]:
+    fields = {name: getattr(alert, name) for name in _NUMBERS}
+    before = None if alert.before is None else _encode(alert.before)
+    return {"state": alert.state.value, "recent": alert.recent, **fields, "before": before}
+
+
+def _decode(fields: Mapping[str, Any]) -> Alert:
+    numbers = {name: fields.get(name, 0) for name in _NUMBERS}
+    before = fields.get("before")
+    return Alert(
+        AlertState(fields["state"]),
+        list(fields["recent"]),
+        **numbers,
+        before=None if before is None else _decode(before),
+    )
 
 
 def _measure(check: Check) -> str:

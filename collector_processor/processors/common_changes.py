@@ -36,14 +36,17 @@ class CommonChanges:
         self._histories: OrderedDict[ModelKey, _History] = OrderedDict()
 
     def observe(self, window: WindowEvaluation) -> CommonChange | None:
-        """Take a window's results in, and return the change that begins in it, if one does."""
+        """Take a window's results in, and return the change that begins in it, if one does.
+
+        Of a window that is evaluated again, what was seen first stays.
+        """
         verdicts = {
             feature.key.name: check.breaches(self._alpha)
             for feature in window.features
             for check in feature.checks
             if check.name == DRIFT and feature.key.role is FeatureRole.FEATURE
         }
-        if window.segment is not None or not verdicts:
+        if window.segment is not None or window.revision or not verdicts:
             return None
         history = self._histories.setdefault(window.model, _History())
         self._histories.move_to_end(window.model)

@@ -1,12 +1,14 @@
-"""The `drift` processor: takes snapshots out of the stream and gives drift, data quality and alerts back.
+"""The `drift` processor: merges the snapshots that were accepted and gives drift, data quality and alerts back.
 
-Requests go on first and snapshots are merged after: if there is no room further down, the client sends everything
-again, and nothing was counted yet.
+What it has merged it keeps in checkpoints, each with the place in the log up to which it holds: after a crash it reads
+on from there. Results go into the log before the checkpoint that no longer has their window, so a crash in between
+says them twice rather than never.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -14,39 +16,35 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
 
-from pydantic import Field, model_validator
-
-from collector_processor.component import Consumer, Event, Request, Results, Store
+from collector_processor.component import Consumer, DeadLetters, Entry, Event, Log, Request, Results, Store
 from collector_processor.errors import StartError
 from collector_processor.processors import checkpoint, report
-from collector_processor.processors.alerts import AlertBook, AlertSettings
+from collector_processor.processors.alerts import AlertBook
 from collector_processor.processors.common_changes import CommonChanges
-from collector_processor.processors.deduplication import Admission, Deduplicator
+from collector_processor.processors.deduplication import Deduplicator
 from collector_processor.processors.evaluation import (
     DRIFT,
-    DecisionSettings,
     Evaluator,
-    QualitySettings,
-    Rule,
     WindowEvaluation,
 )
-from collector_processor.processors.evaluation.classifier import ClassifierSettings, RowClassifier
+from collector_processor.processors.evaluation.classifier import RowClassifier
+from collector_processor.processors.merging import SOURCE, Merger
+from collector_processor.processors.plain_histograms import SECTION as HISTOGRAMS
+from collector_processor.processors.plain_histograms import Increments
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.history import WindowHistory
 from collector_processor.processors.references.named import NamedReferences, Selection
-from collector_processor.processors.references.settings import ReferenceSettings
-from collector_processor.processors.series import ConceptAlarm, ConceptSettings, SeriesWatch, SlowDriftSettings
+from collector_processor.processors.series import ConceptAlarm, SeriesWatch
 from collector_processor.processors.series.alarms import alarm_event, series_of
-from collector_processor.processors.windows import Outcome, Window, WindowSettings, WindowStore
+from collector_processor.processors.settings import DriftSettings
+from collector_processor.processors.windows import Window, WindowStore
 from collector_processor.self_telemetry import SelfTelemetry
-from collector_processor.settings import Duration
 from otel_ml import semconv
 from otel_ml.baseline import Baseline
 from otel_ml.drift.detector import DriftDetector
-from otel_ml.drift.registry import DEFAULT_DETECTORS
 from otel_ml.errors import ConfigurationError
 from otel_ml.sketch.feature import ModelKey
-from otel_ml.sketch.snapshot import Segment, Snapshot
+from otel_ml.sketch.snapshot import Segment
 
 ResultT = TypeVar("ResultT")
 
@@ -56,72 +54,19 @@ _log = logging.getLogger(__name__)
 _TICK_S: Final = 0.25
 # Gauges are repeated while they are news: for this many windows after the last one.
 _REPEATED_WINDOWS: Final = 3
-
-
-def _default_detectors() -> dict[str, dict[str, object]]:
-    return {name: {} for name in DEFAULT_DETECTORS}
-
-
-class DriftSettings(WindowSettings):
-    """A `drift` processor.
-
-    Attributes:
-        baselines: Files that `otel-ml baseline build` wrote.
-        detectors: Settings by detector; psi, ks, jensen_shannon, wasserstein, hellinger and chi_squared when absent.
-        min_rows: Values below which nothing is concluded from a window.
-        repeat: How often the gauges of the latest window are sent again, for backends that forget a gauge after a few
-            minutes; 0 sends them once.
-        references: What windows are compared with beside the baseline.
-        classifier: What tells a window's rows from the training data's, where both hold some.
-        slow_drift: Small changes that add up over many windows.
-        concept: Streaming detectors of river, each on a series of every model; none by default.
-        forward_snapshots: Leave the snapshots in what is passed through.
-    """
-
-    baselines: tuple[str, ...] = Field(default=(), strict=False)
-    detectors: Mapping[str, Mapping[str, object] | None] = Field(default_factory=_default_detectors)
-    decide_by: DecisionSettings = DecisionSettings()
-    quality: QualitySettings = QualitySettings()
-    min_rows: int = Field(default=200, ge=1)
-    alerts: AlertSettings = AlertSettings()
-    repeat: Duration = 60.0
-    references: ReferenceSettings = ReferenceSettings()
-    slow_drift: SlowDriftSettings = SlowDriftSettings()
-    classifier: ClassifierSettings = ClassifierSettings()
-    concept: tuple[ConceptSettings, ...] = Field(default=(), strict=False)
-    forward_snapshots: bool = False
-
-    @model_validator(mode="after")
-    def _has_room_for_deployments(self) -> DriftSettings:
-        dimension = self.references.stable.dimension
-        if dimension is not None and not self.limits.segments:
-            raise ValueError(f"references::stable::dimension: {dimension!r} needs limits::segments above 0")
-        return self
-
-    @property
-    def resource_attributes(self) -> tuple[str, ...]:
-        """What snapshots should know of the resource they come with."""
-        dimension = self.references.stable.dimension
-        return () if dimension is None else (dimension,)
-
-    @property
-    def rule(self) -> Rule:
-        """When a difference counts, from all that is said about it."""
-        return Rule(
-            self.alerts.alpha,
-            self.alerts.horizon,
-            self.references.known_season,
-            self.references.seasonal_threshold,
-            self.references.rollup_threshold,
-        )
+# A checkpoint is written whenever so much was merged since the last one: reading it again takes a fraction of a second.
+_CHECKPOINT_BYTES: Final = 64 * 1024 * 1024
+_RECOVERY_BYTES: Final = 4 * 1024 * 1024
 
 
 class DriftProcessor:
     """Merges snapshots, closes windows, evaluates them and reports.
 
     Args:
-        following: Takes what passes through.
         results: Takes gauges and events.
+        log: Where to read on after a restart.
+        reread: What an entry of the log holds for us.
+        dead_letters: Where snapshots go that came too late.
         checkpoint_interval_s: How often to write what a restart should find; None keeps nothing and evaluates the open
             windows before it stops.
     """
@@ -132,21 +77,27 @@ class DriftProcessor:
         baselines: Iterable[Baseline],
         detectors: Mapping[str, DriftDetector],
         *,
-        following: Consumer[Request],
         results: Consumer[Results],
+        log: Log,
+        reread: Callable[[Entry], Request],
         store: Store,
+        dead_letters: DeadLetters,
         telemetry: SelfTelemetry,
         checkpoint_interval_s: float | None = None,
     ) -> None:
         self._settings = settings
-        self._following = following
         self._results = results
+        self._log = log
+        self._reread = reread
+        self._dead_letters = dead_letters
         self._store = store
         self._telemetry = telemetry
         self._checkpoint_interval_s = checkpoint_interval_s
         deployments = settings.references.stable.dimension
         self._windows = WindowStore(settings, deployments=deployments)
         self._deduplicator = Deduplicator(settings.limits.producers)
+        self._increments = Increments(settings)
+        self._merger = Merger(self._windows, self._deduplicator, self._increments, telemetry)
         self._alerts = AlertBook(settings.alerts)
         self._common_changes = CommonChanges(settings.alerts.alpha, settings.alerts.windows)
         self._series = SeriesWatch(settings.slow_drift, settings.concept, settings.alerts.alpha)
@@ -172,11 +123,13 @@ class DriftProcessor:
         self._closing = asyncio.Lock()
         self._is_stopping = False
         self._latest: dict[tuple[ModelKey, Segment | None], tuple[float, Sequence[report.Measurement]]] = {}
-        self._missing = 0
-        self._forgotten = 0
+        self._checkpoint_due = asyncio.Event()
+        self._checkpoint_position = 0
+        # Until what is kept is known to be what we know: then a checkpoint is of what has changed.
+        self._keeps_all = True
 
     async def start(self) -> None:
-        """Remember what was kept, and begin to close windows.
+        """Remember what was kept, read on in the log, and begin to close windows.
 
         Raises:
             StartError: A streaming detector is configured that cannot be made, for want of river, perhaps.
@@ -187,16 +140,18 @@ class DriftProcessor:
             raise StartError(str(error)) from error
         try:
             checkpoint.restore(self._store, self._windows, self._deduplicator, self._alerts, self._evaluator.correction)
+            self._increments.restore(self._store.read(HISTOGRAMS))
             self._history.restore(self._store)
             self._series.restore(self._store)
             self._evaluator.deciding.restore(self._store)
         except Exception as error:
             # Of another version, perhaps: better to begin anew than not at all.
             self._telemetry.failed("restore", error)
+        await self._read_on()
         self._run("close_windows", self._close_windows)
         if self._settings.repeat:
             self._run("repeat", self._repeat)
-        if self._checkpoint_interval_s:
+        if self._checkpoint_interval_s is not None:
             self._run("checkpoint", self._checkpoint)
 
     async def shutdown(self, timeout_s: float) -> None:  # noqa: ARG002 - evaluating takes milliseconds a window
@@ -209,6 +164,7 @@ class DriftProcessor:
                     task.cancel()
                 keeps = self._checkpoint_interval_s is not None
                 await self._conclude(self._windows.close_due() if keeps else self._windows.close_all())
+                await self._put_late_aside()
                 try:
                     await self._write()
                 except Exception as error:
@@ -220,40 +176,38 @@ class DriftProcessor:
             self._telemetry.failed("shutdown", error)
         await asyncio.to_thread(self._thread.shutdown)
 
-    async def consume(self, request: Request) -> None:
-        """Pass the request on, and merge the snapshots that were found in it."""
-        if request.items:
-            await self._following.consume(request)
-        for snapshot in request.snapshots:
-            try:
-                outcome = self._merge(snapshot)
-            except Exception as error:
-                self._telemetry.failed("merge", error)
-                outcome = "failed"
-            self._telemetry.count(semconv.PROCESSOR_SNAPSHOTS, processor_outcome=outcome)
+    def observe(self, request: Request, end: int) -> None:
+        """Merge what an accepted request holds for us; it ends there in the log."""
+        self._merger.observe(request, end)
         if request.snapshots:
             self._window_due.set()
+        if end - self._checkpoint_position > _CHECKPOINT_BYTES:
+            self._checkpoint_due.set()
 
-    def _merge(self, snapshot: Snapshot) -> str:
-        admission = self._deduplicator.admit(snapshot.producer_id, snapshot.sequence)
-        self._telemetry.count(semconv.PROCESSOR_SNAPSHOTS_MISSING, self._deduplicator.missing - self._missing)
-        self._missing = self._deduplicator.missing
-        self._telemetry.count(semconv.PROCESSOR_PRODUCERS_FORGOTTEN, self._deduplicator.forgotten - self._forgotten)
-        self._forgotten = self._deduplicator.forgotten
-        if admission is not Admission.NEW:
-            return str(admission.value)
-        outcome = self._windows.merge(snapshot)
-        for reason, number in self._windows.features_dropped.items():
-            self._telemetry.count(semconv.PROCESSOR_FEATURES_DROPPED, number, drop_reason=reason)
-        self._windows.features_dropped.clear()
-        if outcome is Outcome.MERGED and snapshot.segment is None:
-            self._telemetry.count(
-                semconv.PROCESSOR_ROWS,
-                snapshot.rows,
-                model_name=snapshot.model.name,
-                model_version=snapshot.model.version,
-            )
-        return outcome.value
+    async def _read_on(self) -> None:
+        """Merge again what was accepted after the last checkpoint."""
+        if self._checkpoint_interval_s is None:
+            return
+        position = checkpoint.position(self._store)
+        begin, end = self._log.begin.position, self._log.end.position
+        if not begin <= position <= end:
+            if position:
+                self._telemetry.say_once(
+                    "position", "the log does not hold what the last checkpoint says; reading all there is"
+                )
+            position = begin
+        self._log.hold(SOURCE, position)
+        self._checkpoint_position = self._merger.position = position
+        while found := await self._log.read(self._merger.position, _RECOVERY_BYTES):
+            for stored in found:
+                entry = stored.entry
+                request = Request(entry.signal, b"", 0, own=entry.own)
+                if not entry.own and (entry.taken or entry.is_watched):
+                    try:
+                        request = self._reread(entry)
+                    except Exception as error:
+                        self._telemetry.failed("recover", error)
+                self._merger.observe(request, stored.end)
 
     async def _close_windows(self) -> None:
         # Before Python 3.12, wait_for forgets a cancellation that meets the end of what it waits for: a snapshot that
@@ -266,6 +220,7 @@ class DriftProcessor:
                 if due and self._checkpoint_interval_s is not None:
                     # Or a crash would bring back a window that is already concluded.
                     await self._write()
+                await self._put_late_aside()
             try:
                 await asyncio.wait_for(self._window_due.wait(), _TICK_S)
             except (TimeoutError, asyncio.TimeoutError):
@@ -314,7 +269,8 @@ class DriftProcessor:
             return evaluation, ()
 
     async def _report(self, evaluation: WindowEvaluation, changed: Sequence[ConceptAlarm] = ()) -> None:
-        self._telemetry.count(semconv.PROCESSOR_WINDOWS, processor_outcome=evaluation.outcome)
+        outcome = "revised" if evaluation.revision else evaluation.outcome
+        self._telemetry.count(semconv.PROCESSOR_WINDOWS, processor_outcome=outcome)
         self._say_why_not(evaluation)
         now = time.time_ns()
         events: list[Event] = []
@@ -334,12 +290,14 @@ class DriftProcessor:
             self._telemetry.count(semconv.CONCEPT_ALARMS, **series_of(alarm))
             events.append(alarm_event(alarm, now))
             _log.info("%s", events[-1].body)
-        gauges = report.measurements(evaluation, self._settings.alerts.alpha)
-        subject = (evaluation.model, evaluation.segment)
-        self._latest[subject] = (time.monotonic(), gauges)
-        alerts = {key: alert for key, alert in self._alerts.alerts.items() if (key.model, key.segment) == subject}
-        gauges = [*gauges, *report.alert_measurements(alerts)]
-        await self._results.consume(Results(report.points(gauges, now), events))
+        # Gauges say how things are: what is known of an older window now is for the history.
+        if evaluation.is_newest:
+            gauges = report.measurements(evaluation, self._settings.alerts.alpha)
+            subject = (evaluation.model, evaluation.segment)
+            self._latest[subject] = (time.monotonic(), gauges)
+            alerts = {key: alert for key, alert in self._alerts.alerts.items() if (key.model, key.segment) == subject}
+            gauges = [*gauges, *report.alert_measurements(alerts)]
+            await self._results.consume(Results(report.points(gauges, now), events))
         await self._store.write({}, [report.history_entry(evaluation)])
 
     def _say_why_not(self, evaluation: WindowEvaluation) -> None:
@@ -380,16 +338,36 @@ class DriftProcessor:
                 await self._results.consume(Results(report.points(gauges, time.time_ns())))
 
     async def _checkpoint(self) -> None:
-        while True:
-            await asyncio.sleep(self._checkpoint_interval_s or 0.0)
+        while not self._is_stopping:
+            self._checkpoint_due.clear()
+            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                await asyncio.wait_for(self._checkpoint_due.wait(), self._checkpoint_interval_s)
             async with self._closing:
                 await self._write()
 
     async def _write(self) -> None:
-        kept = checkpoint.sections(self._windows, self._deduplicator, self._alerts, self._evaluator.correction)
-        chosen = self._evaluator.deciding.sections()
-        await self._store.write({**kept, **chosen, **self._series.sections(), **self._history.sections()})
+        # All of it is of one moment: nothing is merged before the first await.
+        position = self._merger.position
+        parts = self._windows, self._deduplicator, self._alerts, self._evaluator.correction, position
+        changes: checkpoint.Changes = {}
+        if self._keeps_all:
+            kept = checkpoint.sections(*parts) | {HISTOGRAMS: self._increments.encode()}
+        else:
+            kept, changed = checkpoint.increment(*parts)
+            changes = changed | {HISTOGRAMS: self._increments.changes()}
+        others = {**self._evaluator.deciding.sections(), **self._series.sections(), **self._history.sections()}
+        self._keeps_all = True
+        await self._store.write({**kept, **others}, changes=changes)
+        self._keeps_all = False
         self._history.written()
+        if self._checkpoint_interval_s is not None:
+            self._log.hold(SOURCE, position)
+            self._checkpoint_position = position
+
+    async def _put_late_aside(self) -> None:
+        late, self._merger.late = self._merger.late, []
+        if late:
+            await self._dead_letters.put(late)
 
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(self._telemetry.guard(name, work)))

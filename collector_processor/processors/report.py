@@ -19,6 +19,7 @@ from collector_processor.processors.evaluation import (
     WindowEvaluation,
 )
 from collector_processor.processors.references.settings import BASELINE
+from collector_processor.processors.windows.overflow import OVERFLOW_COLUMN, is_mixed
 from otel_ml import semconv
 from otel_ml.drift.classifier import ClassifierResult
 from otel_ml.drift.explanation import Attribution, CommonChange, MovedCell
@@ -206,6 +207,7 @@ def history_entry(window: WindowEvaluation) -> HistoryEntry:
         "producers": dict(window.producers),
         "joint_insufficient": window.joint_insufficient,
         "partial": window.is_partial,
+        "revision": window.revision,
         "references": {
             reference.name: reference.insufficient or reference.description for reference in window.references
         },
@@ -279,14 +281,18 @@ def _ratios(feature: FeatureEvaluation) -> dict[str, float]:
 
 
 def _model_attributes(model: ModelKey) -> dict[str, AttributeValue]:
-    return {semconv.MODEL_NAME: model.name, semconv.MODEL_VERSION: model.version}
+    return {
+        semconv.MODEL_NAME: model.name,
+        semconv.MODEL_VERSION: model.version,
+        **_overflow_attributes(is_overflow=is_mixed(model)),
+    }
 
 
 def _column_attributes(key: FeatureKey) -> dict[str, AttributeValue]:
     if key.role is FeatureRole.JOINT:
         return {}
     if key.role is FeatureRole.FEATURE:
-        return {semconv.FEATURE_NAME: key.name}
+        return {semconv.FEATURE_NAME: key.name, **_overflow_attributes(is_overflow=key == OVERFLOW_COLUMN)}
     return {semconv.PREDICTION_NAME: key.name}
 
 
@@ -303,6 +309,8 @@ def _event_attributes(transition: Transition) -> dict[str, AttributeValue]:
         semconv.WINDOW_END: window.end_unix_nano,
         semconv.WINDOW_ROWS: window.rows,
     }
+    if window.revision:
+        attributes[semconv.WINDOW_REVISION] = window.revision
     if check.method_reason is not None:
         attributes[semconv.DRIFT_METHOD_REASON] = check.method_reason
     if check.p_value is not None:
@@ -367,7 +375,15 @@ def _exemplars_of(feature: FeatureEvaluation, check: str) -> list[Exemplar]:
 def _segment_attributes(segment: Segment | None) -> dict[str, AttributeValue]:
     if segment is None:
         return {}
-    return {semconv.SEGMENT_DIMENSION: segment.dimension, semconv.SEGMENT_VALUE: segment.value}
+    return {
+        semconv.SEGMENT_DIMENSION: segment.dimension,
+        semconv.SEGMENT_VALUE: segment.value,
+        **_overflow_attributes(is_overflow=segment.value == semconv.OTHER_LABEL),
+    }
+
+
+def _overflow_attributes(*, is_overflow: bool) -> dict[str, AttributeValue]:
+    return {semconv.METRIC_OVERFLOW: True} if is_overflow else {}
 
 
 def _finite(value: float) -> float | None:

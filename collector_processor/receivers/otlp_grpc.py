@@ -160,7 +160,7 @@ class OtlpGrpcReceiver:
             # Two processors on one port would each see half of the snapshots.
             ("grpc.so_reuseport", 0),
             # Collectors behind load balancers ping idle connections; grpc would answer with GOAWAY.
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", _ms(keepalive.min_time)),
+            ("grpc.http2.min_ping_interval_without_data_ms", _ms(keepalive.min_time)),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.keepalive_time_ms", _ms(keepalive.time)),
             ("grpc.keepalive_timeout_ms", _ms(keepalive.timeout)),

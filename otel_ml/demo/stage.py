@@ -157,6 +157,7 @@ class Stage:
                     "metrics": pipeline(),
                     "logs": pipeline("drift"),
                 },
+                "status": {"enabled": False},
                 "telemetry": {"interval": f"{max(200, self.interval_ms // 2)}ms"},
                 "shutdown_timeout": "5s",
             },

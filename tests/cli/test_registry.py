@@ -12,7 +12,7 @@ COMMITTED = Path(__file__).parents[2] / "docs" / "registry" / "ml.yaml"
 NAMES = {
     name: value
     for name, value in vars(semconv).items()
-    if name.isupper() and isinstance(value, str) and value.startswith(("ml.", "error.", "http."))
+    if name.isupper() and isinstance(value, str) and value.startswith(("ml.", "error.", "http.", "otel."))
 }
 
 

@@ -160,7 +160,7 @@ async def test_a_deployments_past_survives_a_restart(tmp_path):
 
 
 async def test_hostile_resources_cost_a_count_and_nothing_else(tmp_path):
-    """Versions without end, and one of ten megabytes: the model's own windows are as they would have been."""
+    """Versions without end, and one of ten megabytes: those beyond the limit share a segment, the rest is as it was."""
     random = np.random.default_rng(4)
     producer = Producer()
     limits = {**DEPLOYMENTS, "limits": {"segments": 3}}
@@ -170,10 +170,10 @@ async def test_hostile_resources_cost_a_count_and_nothing_else(tmp_path):
                 snapshot = producer.snapshot(numeric("amount", random.normal(size=50)))
                 await service.snapshots(snapshot, resource={VERSION: version})
             await until(lambda: service.total(semconv.PROCESSOR_SNAPSHOTS) == 21)
-            assert service.total(semconv.PROCESSOR_FEATURES_DROPPED, drop_reason="too_many_segments") == 17
+            assert service.total(semconv.PROCESSOR_FEATURES_DROPPED) == 0
 
         assert service.total(semconv.PROCESSOR_SNAPSHOTS, processor_outcome="merged") == 21
-        assert sorted(gauge(sink, "ml.model.window.rows")) == [50, 50, 50, 21 * 50]
+        assert sorted(gauge(sink, "ml.model.window.rows")) == [50, 50, 50, 17 * 50, 21 * 50]
 
 
 async def test_a_deployment_whose_vectors_point_elsewhere_is_named(tmp_path):

@@ -93,17 +93,25 @@ CATALOGUE = {
     "unknown setting": (
         ("window: 1m", "windw: 1m"),
         (
-            "processors::drift::windw: unknown setting (valid settings: alerts, baselines, classifier, concept,"
-            " decide_by, detectors, forward_snapshots, lateness, limits, max_future, min_rows, quality, references,"
-            " repeat, slow_drift, window);"
+            "processors::drift::windw: unknown setting (valid settings: alerts, allowed_lateness, baselines,"
+            " classifier, concept, decide_by, detectors, forward_snapshots, histograms, lateness, limits,"
+            " max_future, min_rows, quality, references, repeat, slow_drift, window);"
             " did you mean 'window'?"
         ),
     ),
     "nested unknown setting": (
         ("grpc: {endpoint", "grpc: {endpont"),
         (
-            "receivers::otlp::protocols::grpc::endpont: unknown setting (valid settings: endpoint,"
-            " max_recv_msg_size_mib); did you mean 'endpoint'?"
+            "receivers::otlp::protocols::grpc::endpont: unknown setting (valid settings: allow_insecure, auth,"
+            " endpoint, keepalive, max_concurrent_streams, max_recv_msg_size_mib, tls); did you mean 'endpoint'?"
+        ),
+    ),
+    "receiver that everybody reaches": (
+        ('grpc: {endpoint: "127.0.0.1:0"', 'grpc: {endpoint: "0.0.0.0:0"'),
+        (
+            "receivers::otlp::protocols::grpc::endpoint: '0.0.0.0:0' receives beyond this machine in plain text, from"
+            " everybody (tls with auth or client_ca_file; an address of loopback, such as 127.0.0.1; or allow_insecure:"
+            " true)"
         ),
     ),
     "unknown top-level setting": (

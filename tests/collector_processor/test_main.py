@@ -24,6 +24,7 @@ processors: {{drift: {{window: 1h}}}}
 exporters: {{otlp_grpc: {{endpoint: "{backend}"}}}}
 {f'store: {{directory: "{store}"}}' if store else ""}
 service:
+  status: {{endpoint: "127.0.0.1:0"}}
   pipelines:
     metrics: {{exporters: [otlp_grpc]}}
     logs: {{receivers: [otlp], processors: [drift], exporters: [otlp_grpc]}}
@@ -80,28 +81,46 @@ def test_a_signal_ends_it_with_everything_delivered(tmp_path, number):
 def allow_no_file_above_64_kib():
     import resource
 
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, 64 * 1024))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, resource.RLIM_INFINITY))
 
 
 @pytest.mark.slow
-def test_what_a_full_disk_cannot_keep_is_evaluated_before_the_end(tmp_path):
-    """Snapshots go on being merged while the store cannot grow, and none is lost without a word at the end."""
+def test_a_full_disk_refuses_and_takes_again_once_there_is_room(tmp_path):
+    """Clients are told to come back, nothing that was acknowledged is missing, and nobody has to restart anything."""
+    import resource
+
     config = configuration(tmp_path / "processor.yaml", "{backend}", store=tmp_path / "store")
+    request = logs_request(
+        text_record(), snapshot_record(Producer().snapshot(numeric("amount", range(300))))
+    ).SerializeToString()
     with OtlpSink() as sink:
         config.write_text(config.read_text().replace("{backend}", sink.endpoint))
         with started(config, preexec_fn=allow_no_file_above_64_kib) as (process, address):
             with grpc.insecure_channel(address) as channel:
-                for number in range(10):
-                    columns = [numeric(f"column {index}", range(300)) for index in range(60)]
-                    snapshot = Producer(bytes([number]) * 16).snapshot(*columns)
-                    request = logs_request(snapshot_record(snapshot)).SerializeToString()
+                with pytest.raises(grpc.RpcError) as refused:
                     channel.unary_unary(LOGS)(request, timeout=10)
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+                channel.unary_unary(LOGS)(request, timeout=10)
+            # Where something is kept, an open window waits for the next start.
             process.terminate()
             output, errors = process.communicate(timeout=30)
 
+        assert (refused.value.code(), refused.value.details()) == (
+            grpc.StatusCode.UNAVAILABLE,
+            "log: the disk is full; try again",
+        )
         assert (process.returncode, output) == (0, "otel-ml processor: stopped\n")
-        assert "keep failed" in errors
-        assert sink.metrics_named("ml.model.window.rows")[0].gauge.data_points[0].as_int == 10 * 300
+        assert "entries are refused, disk_full" in errors
+        assert [record.body.string_value for record in sink.log_records()] == ["hello"]
+
+        with started(config) as (process, address):
+            with grpc.insecure_channel(address) as channel:
+                channel.unary_unary(LOGS)(request, timeout=10)
+            process.terminate()
+            process.communicate(timeout=30)
+        rows = [metric.sum.data_points[0].as_int for metric in sink.metrics_named("ml.processor.rows")]
+    # The second and the third time it was a duplicate.
+    assert rows == [300]
 
 
 @pytest.mark.slow

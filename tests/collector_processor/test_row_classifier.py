@@ -105,7 +105,7 @@ def test_a_restart_keeps_the_rows_of_open_windows():
     first, second = (sample_of(seed, rows_of(seed, 0.0)) for seed in (1, 2))
     before.merge(replace(producer.snapshot(numeric("a", [1.0, 2.0])), row_sample=first))
     others = Deduplicator(10), AlertBook(AlertSettings()), Correction(0.05, 1_000)
-    shelf.sections.update(checkpoint.sections(before, *others))
+    shelf.sections.update(checkpoint.sections(before, *others, 0))
 
     checkpoint.restore(shelf, after, *others)
     after.merge(replace(producer.snapshot(numeric("a", [3.0])), row_sample=second))

@@ -1,6 +1,7 @@
 """The whole service in one process, with real gRPC on both sides."""
 
 import asyncio
+import shutil
 from dataclasses import replace
 
 import grpc
@@ -25,7 +26,9 @@ from collector_processor import config
 from collector_processor.component import Request, Signal
 from collector_processor.errors import StartError
 from collector_processor.processors.drift import DriftProcessor
+from collector_processor.receivers import decode
 from collector_processor.service import Service
+from collector_processor.store.dead_letters import DeadLetterBox
 from otel_ml import semconv
 from otel_ml.baseline import Baseline
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
@@ -210,7 +213,7 @@ async def test_duplicates_and_late_ones_are_counted_and_change_nothing(tmp_path)
     first, second = traffic.window(0, rows=400), traffic.window(1, rows=400)
     late = traffic.window(0, rows=400)
     with OtlpSink() as sink:
-        async with running(tmp_path, sink) as service:
+        async with running(tmp_path, sink, drift={"allowed_lateness": "0s"}) as service:
             await service.snapshots(first, first)
             await service.snapshots(first)
             await until(lambda: service.total(semconv.PROCESSOR_WINDOWS) == 1)
@@ -229,6 +232,42 @@ async def test_duplicates_and_late_ones_are_counted_and_change_nothing(tmp_path)
         service.assert_nothing_lost()
 
 
+async def test_a_snapshot_that_is_too_late_is_put_aside(tmp_path):
+    """Counted apart, with its rows, and kept so that somebody can look at it."""
+    traffic, store = Traffic(), tmp_path / "store"
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, store=store, drift={"allowed_lateness": "0s"}) as service:
+            await service.snapshots(traffic.window(0, rows=400))
+            await service.snapshots(traffic.window(1, rows=400))
+            await until(lambda: service.total(semconv.PROCESSOR_WINDOWS) == 1)
+            await service.snapshots(traffic.window(0, rows=70))
+            await until(lambda: service.total(semconv.PROCESSOR_DEAD_LETTERS, processor_outcome="kept") == 1)
+            assert service.total(semconv.PROCESSOR_ROWS_LATE) == 70
+            assert service.total(semconv.PROCESSOR_ROWS) == 800
+
+    with DeadLetterBox(store) as box:
+        (letter,) = box.letters(reasons=["late"])
+        (kept,) = decode.read_logs(box.body(letter.id), take=False).snapshots
+    assert kept.rows == 70
+
+
+async def test_what_was_accepted_is_merged_after_a_crash(tmp_path):
+    """No checkpoint was written since: the log has it, and a client that sends it again changes nothing."""
+    traffic, store = Traffic(), tmp_path / "store"
+    snapshots = [traffic.window(0, rows=400) for _ in range(5)]
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, store=store, drift={"window": "1h"}) as service:
+            for snapshot in snapshots:
+                await service.snapshots(snapshot)
+            crashed = tmp_path / "crashed"
+            shutil.copytree(store, crashed)
+        async with running(tmp_path, sink, store=crashed, drift={"window": "1h"}) as service:
+            assert service.total(semconv.PROCESSOR_ROWS) == 2000
+            await service.snapshots(*snapshots)
+            assert service.total(semconv.PROCESSOR_SNAPSHOTS, processor_outcome="duplicate") == 5
+            assert service.total(semconv.PROCESSOR_ROWS) == 2000
+
+
 async def test_snapshots_are_forwarded_where_configured(tmp_path):
     """For a second processor down the road."""
     with OtlpSink() as sink:
@@ -240,11 +279,11 @@ async def test_snapshots_are_forwarded_where_configured(tmp_path):
 
 
 async def test_a_dead_backend_makes_the_clients_wait_and_loses_nothing(tmp_path):
-    """Refused with UNAVAILABLE once the queue is full; what was taken arrives when the backend is back."""
+    """Refused with UNAVAILABLE once the log is full; what was taken arrives when the backend is back."""
     with OtlpSink() as sink:
         sink.fail_with(grpc.StatusCode.UNAVAILABLE)
-        async with running(tmp_path, sink, drift={"window": "1h"}, sending_queue={"queue_size": 3}) as service:
-            request = logs_request(text_record(), snapshot_record(Traffic().window(0)))
+        async with running(tmp_path, sink, drift={"window": "1h"}, log={"max_size_mib": 4}) as service:
+            request = logs_request(text_record("x" * 1_000_000), snapshot_record(Traffic().window(0)))
             for _ in range(3):
                 await service.send(Signal.LOGS, request)
             with pytest.raises(grpc.aio.AioRpcError) as refused:

@@ -97,7 +97,8 @@ class RowClassifier:
             # The window itself is still worth reporting.
             self._telemetry.failed("classifier", error)
             return evaluation
-        [feature] = self._correction.corrected(window.model, None, [_finding(found)])
+        is_revision = window.revision > 0
+        [feature] = self._correction.corrected(window.model, None, [_finding(found)], is_revision=is_revision)
         return replace(evaluation, classification=found, features=[*evaluation.features, feature])
 
 

@@ -39,9 +39,18 @@ class Correction:
         self._families: OrderedDict[_Family, OnlineFdr] = OrderedDict()
 
     def corrected(
-        self, model: ModelKey, segment: Segment | None, features: Sequence[FeatureEvaluation]
+        self,
+        model: ModelKey,
+        segment: Segment | None,
+        features: Sequence[FeatureEvaluation],
+        *,
+        is_revision: bool = False,
     ) -> list[FeatureEvaluation]:
-        """The same, with q-values and the level below which they count in this window."""
+        """The same, with q-values and the level below which they count in this window.
+
+        Args:
+            is_revision: The window was asked before; it has the level of the next one, and uses nothing up.
+        """
         checks = [list(feature.checks) for feature in features]
         families: dict[str, list[tuple[int, int]]] = {}
         for position, of_feature in enumerate(checks):
@@ -49,6 +58,8 @@ class Correction:
                 families.setdefault(check.name, []).append((position, place))
         for name, family in families.items():
             control = self._control(_Family(model, segment, name))
+            if is_revision:
+                control = self._copied(control)
             verdict = control.observe([checks[position][place].p_value for position, place in family])
             tested = sum(q_value is not None for q_value in verdict.q_values)
             for (position, place), q_value in zip(family, verdict.q_values, strict=True):
@@ -70,6 +81,11 @@ class Correction:
             control = OnlineFdr(self._level, self._horizon)
             control.restore(json.loads(value))
             self._families[_Family(ModelKey(*model), Segment(*segment) if segment else None, check)] = control
+
+    def _copied(self, control: OnlineFdr) -> OnlineFdr:
+        copy = OnlineFdr(self._level, self._horizon)
+        copy.restore(control.encode())
+        return copy
 
     def _control(self, family: _Family) -> OnlineFdr:
         control = self._families.get(family)

@@ -39,6 +39,7 @@ from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.named import NamedReference
 from collector_processor.processors.references.settings import BASELINE, STABLE
 from collector_processor.processors.windows import Window
+from collector_processor.processors.windows.overflow import OVERFLOW_PART, is_mixed
 from otel_ml.baseline import Baseline
 from otel_ml.drift.detector import DriftDetector
 from otel_ml.drift.explanation import MovedCell, moved_cells
@@ -92,18 +93,19 @@ class Evaluator:
     def evaluate(
         self, window: Window, references: Sequence[NamedReference] = (), rollup: Window | None = None
     ) -> WindowEvaluation:
-        """What the window says; the window is not used by anyone else any more.
+        """What the window says; it must not change meanwhile. A revision uses nothing up that is counted by windows.
 
         Args:
             references: What it is compared with beside its baseline, some perhaps without enough data.
             rollup: The merged window that ends with this one, to judge gradual drift on.
         """
-        baseline = self._references.find(window.model)
+        # What different versions have in common is the name: none of them is to be measured by another's baseline.
+        baseline = None if is_mixed(window.model) else self._references.find(window.model)
         summaries = _summaries(window, baseline)
         others = [reference for reference in references if reference.name != BASELINE]
         has_reference = baseline is not None or any(reference.insufficient is None for reference in others)
         if not has_reference:
-            outcome = "no_baseline"
+            outcome = "overflow" if is_mixed(window.model) else "no_baseline"
             features = [_unreferenced(summary) for summary in summaries]
         elif window.rows < self._min_rows:
             outcome = "insufficient_rows"
@@ -124,6 +126,8 @@ class Evaluator:
             {digest: len(heard) for digest, heard in window.producers.items()},
             references,
             joint_insufficient=why_not(window, baseline, self._min_rows),
+            revision=window.revision,
+            is_newest=window.is_newest,
         )
 
     def _evaluated(
@@ -136,8 +140,8 @@ class Evaluator:
     ) -> list[FeatureEvaluation]:
         measured = self._measure_drift(window, summaries, baseline, self._detectors)
         by_reference: dict[str, Mapping[FeatureKey, Measurement] | None] = {BASELINE: measured if baseline else None}
-        is_whole = window.segment is None
-        deciders = self.deciding.deciders(window.model, summaries, baseline, measured, is_whole=is_whole)
+        is_new = window.segment is None and not window.revision
+        deciders = self.deciding.deciders(window.model, summaries, baseline, measured, is_whole=is_new)
         for reference in others:
             methods = {key: decider.method for key, decider in deciders.items()}
             by_reference[reference.name] = self._measure_against(reference, summaries, methods, baseline)
@@ -167,7 +171,8 @@ class Evaluator:
                 found.append(_label_check(labels, labels.score))
             found += renamed(summary.key, checks.get(summary.key, ()))
             evaluated.append(replace(feature, elsewhere=elsewhere, labels=labels, checks=found, center=center))
-        corrected = self.correction.corrected(window.model, window.segment, evaluated)
+        is_revision = window.revision > 0
+        corrected = self.correction.corrected(window.model, window.segment, evaluated, is_revision=is_revision)
         explained = [self._explained(feature, by_reference) for feature in corrected]
         importances = {} if baseline is None else baseline.importances
         return with_causes(explained, by_reference, importances, self._rule.alpha)
@@ -288,7 +293,9 @@ def _summaries(window: Window, baseline: Baseline | None) -> list[FeatureSummary
     """For each column one summary of the baseline's kind; one that nobody sends any more is missing from every row."""
     known = {} if baseline is None else baseline.features
     kinds = {key: summary.kind for key, summary in known.items()}
-    columns = columns_of(window.parts, window.rows, kinds, due=known)
+    # A column that nobody heard of may be among those beyond the limit.
+    due = known if OVERFLOW_PART not in window.unbinned else ()
+    columns = columns_of(window.parts, window.rows, kinds, due=due)
     compared = [column for key, column in columns.items() if is_comparable(key, baseline)]
     return sorted(compared, key=lambda summary: (summary.key.role.value, summary.key.name))
 

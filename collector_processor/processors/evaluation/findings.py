@@ -160,13 +160,16 @@ class WindowEvaluation:
     """What a closed window says.
 
     Attributes:
-        outcome: "evaluated", "insufficient_rows" or "no_baseline"; there are checks only in the first case.
+        outcome: "evaluated", "insufficient_rows", "no_baseline" or, of models or versions that share an overflow
+            series, "overflow"; there are checks only in the first case.
         baseline_id: None without a baseline.
         segment: The slice it is about; None for the whole model.
         producers: How many processes were heard, by the digest of their packages.
         references: What the window was compared with, those without enough data included.
         classification: How well its rows can be told from the training data's; None where that was not asked.
         joint_insufficient: Why features that were sent together were not compared; None where they were.
+        revision: How many times the window was evaluated before, with fewer rows.
+        is_newest: No later window of the model was evaluated before.
     """
 
     model: ModelKey
@@ -182,6 +185,8 @@ class WindowEvaluation:
     references: Sequence[NamedReference] = ()
     classification: ClassifierResult | None = None
     joint_insufficient: str | None = None
+    revision: int = 0
+    is_newest: bool = True
 
     @property
     def confirmed(self) -> list[FeatureKey]:

@@ -24,6 +24,7 @@ from collector_processor.processors.references.settings import (
     ReferenceSettings,
 )
 from collector_processor.processors.windows import Window
+from collector_processor.processors.windows.overflow import is_mixed
 from otel_ml.sketch.feature import FeatureKey, ModelKey
 from otel_ml.sketch.snapshot import Segment
 
@@ -71,7 +72,7 @@ class WindowHistory:
         return None if series is None else series.first_unix_nano
 
     def remember(self, window: Window) -> None:
-        """Keep a closed window; it stays as it is."""
+        """Keep a closed window; it stays as it is. One that is evaluated again takes its own place, drifted or not."""
         subject = Subject(window.model, window.segment)
         if not self._is_wanted(subject):
             return
@@ -80,7 +81,7 @@ class WindowHistory:
             series = self._add(subject, window)
         known = series.windows.get(window.start_unix_nano)
         # A window that a restart cut in two: the larger part stands for it.
-        if known is None or known.rows < window.rows:
+        if known is None or known.rows < window.rows or (window.revision and known.rows == window.rows):
             self._put(subject, series.windows, KeptWindow.of(window))
             series.open_hours.add(hour_of(window.start_unix_nano))
         is_new_hour = hour_of(window.end_unix_nano) > hour_of(series.latest_unix_nano)
@@ -202,6 +203,8 @@ class WindowHistory:
 
     def _is_wanted(self, subject: Subject) -> bool:
         segment = subject.segment
+        if is_mixed(subject.model):
+            return False
         return segment is None or self._keeps_segments or segment.dimension == self._deployments
 
     def _add(self, subject: Subject, window: Window) -> Series:

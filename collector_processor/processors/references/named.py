@@ -25,10 +25,12 @@ from collector_processor.processors.references.settings import (
 )
 from collector_processor.processors.references.stable import Deployment, stable_one
 from collector_processor.processors.windows import Slot, Window, WindowStore
+from collector_processor.processors.windows.overflow import is_mixed
 from otel_ml.baseline import Baseline
 from otel_ml.drift.comparison import distributions
 from otel_ml.drift.quality import DataQuality, data_quality
 from otel_ml.drift.windows import window_distributions
+from otel_ml.semconv import OTHER_LABEL
 from otel_ml.sketch.bins import BinLayout
 from otel_ml.sketch.distribution import Distribution
 from otel_ml.sketch.feature import FeatureKey, FeatureKind, ModelKey
@@ -139,8 +141,11 @@ class NamedReferences:
     def select(self, window: Window) -> list[Selection]:
         """All references that are configured, in order, found but not read. Looks into open windows: same thread.
 
-        A segment has them only where that is configured, and a deployment at least the stable one.
+        A segment has them only where that is configured, and a deployment at least the stable one; versions that share
+        an overflow series have none.
         """
+        if is_mixed(window.model):
+            return []
         finders: dict[str, Callable[[Window], Selection]] = {
             BASELINE: self._baseline,
             TRAILING: self._trailing,
@@ -304,6 +309,8 @@ class NamedReferences:
         return others
 
     def _is_sibling(self, own: Subject, other: Subject) -> bool:
+        if is_mixed(other.model) or (other.segment is not None and other.segment.value == OTHER_LABEL):
+            return False
         if self._is_deployment(own.segment):
             return other.model == own.model and self._is_deployment(other.segment) and other.segment != own.segment
         return other.model.name == own.model.name and other.model != own.model and other.segment == own.segment

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from collector_processor.processors.evaluation import DRIFT, FeatureEvaluation, WindowEvaluation
 from collector_processor.processors.series.settings import ConceptSettings
+from collector_processor.processors.windows.overflow import OVERFLOW_COLUMN
 from otel_ml.drift.streaming import StreamingDetector, StreamingState
 from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
 
@@ -31,7 +32,8 @@ def _prediction_mean(feature: FeatureEvaluation) -> float | None:
 
 def _missing_ratio(feature: FeatureEvaluation) -> float | None:
     rows = feature.counters.rows
-    return feature.counters.missing / rows if rows and feature.key.role is not FeatureRole.JOINT else None
+    is_column = feature.key.role is not FeatureRole.JOINT and feature.key != OVERFLOW_COLUMN
+    return feature.counters.missing / rows if rows and is_column else None
 
 
 def _drift_score(feature: FeatureEvaluation) -> float | None:

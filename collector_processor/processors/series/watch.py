@@ -38,7 +38,12 @@ class SeriesWatch:
         self._concept.prepare()
 
     def observe(self, window: WindowEvaluation) -> tuple[WindowEvaluation, list[ConceptAlarm]]:
-        """The window with a check of each column for slow drift, as far as it is known by now, and changed series."""
+        """The window with a check of each column for slow drift, as far as it is known by now, and changed series.
+
+        Series go on from window to window: of one that is evaluated again, what was seen first stays.
+        """
+        if window.revision:
+            return window, []
         alarms = self._concept.observe(window)
         found = self._slow_drift.observe(window)
         if not found:

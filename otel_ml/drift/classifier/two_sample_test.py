@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
-from scipy.stats import rankdata
 
 from otel_ml.drift.classifier.pooled_rows import MAX_CODES, PooledRows
 from otel_ml.errors import ConfigurationError
@@ -175,6 +174,9 @@ def _trainable(codes: FloatArray) -> FloatArray:
 def _auc(scores: FloatArray, is_current: npt.NDArray[np.bool_]) -> tuple[float, float]:
     """The AUC, and its standard deviation by chance given the ties; 1 where all scores are the same."""
     n, m = int(np.count_nonzero(~is_current)), int(np.count_nonzero(is_current))
+    # Takes longer to import than all else a service needs to start.
+    from scipy.stats import rankdata  # noqa: PLC0415 - see above
+
     ranks = rankdata(scores)
     auc = (float(ranks[is_current].sum()) - m * (m + 1) / 2) / (n * m)
     ties = np.unique(scores, return_counts=True)[1].astype(np.float64)

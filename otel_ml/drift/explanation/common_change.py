@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from scipy.stats import betabinom
-
 from otel_ml.drift.detector import require_integer, require_number
 
 _PRIOR_ONSETS: Final = 1.0
@@ -80,6 +78,9 @@ def common_change(
     if len(began) < max(min_features, min_share * len(verdicts)):
         return None
     prior = _PRIOR_ONSETS + onsets, _PRIOR_QUIET + chances - onsets
+    # Takes longer to import than all else a service needs to start.
+    from scipy.stats import betabinom  # noqa: PLC0415 - see above
+
     p_value = float(betabinom.sf(len(began) - 1, len(quiet), *prior))
     if p_value >= alpha:
         return None

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from scipy.optimize import brentq
-
 from otel_ml.drift.detector import require_number
 from otel_ml.drift.sequential.verdict import SequentialVerdict, read_flag, read_number
 
@@ -114,5 +112,8 @@ def decision_interval(allowance: float, run_length: float) -> float:
     needed = 4 * allowance**2 * run_length
     # exp(x) - 1 - x is at least x² / 2, and from x = 2 on at least exp(x) / 2.
     highest = 1.01 * min(math.sqrt(2 * needed), max(2.0, math.log(2 * needed)))
+    # Takes a while to import, and is needed once.
+    from scipy.optimize import brentq  # noqa: PLC0415 - see above
+
     exponent = brentq(lambda x: math.expm1(x) - x - needed, 0.0, highest)
     return max(float(exponent) / (2 * allowance) - _OVERSHOOT, 0.0)

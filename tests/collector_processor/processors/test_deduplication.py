@@ -89,3 +89,60 @@ def test_the_producer_that_was_silent_longest_is_forgotten_first():
 
     assert deduplicator.forgotten == 1
     assert deduplicator.admit(b"a" * 16, 1) is Admission.DUPLICATE
+
+
+WINDOW = 300
+
+
+@given(
+    deliveries=st.lists(st.tuples(st.integers(0, 4), st.integers(1, 30), st.integers(0, 50)), max_size=60),
+    data=st.data(),
+)
+def test_changes_added_to_what_was_kept_are_all_there_is(deliveries, data):
+    """Whatever happens in between, producers that are forgotten and writes that fail included."""
+    deduplicator, kept = Deduplicator(3), {}
+
+    def write():
+        for key, value in deduplicator.encode_changes(deduplicator.take_changes()).items():
+            kept.pop(key, None)
+            if value is not None:
+                kept[key] = value
+
+    for producer, sequence, end in deliveries:
+        deduplicator.admit(bytes([producer]) * 16, sequence, end)
+        action = data.draw(st.sampled_from(["nothing", "write", "fail"]))
+        if action == "write":
+            write()
+            assert kept == deduplicator.encode()
+        elif action == "fail":
+            deduplicator.mark_dirty(deduplicator.take_changes())
+    write()
+
+    assert kept == deduplicator.encode()
+    assert deduplicator.take_changes() == frozenset()
+
+
+@given(deliveries=st.lists(st.tuples(st.integers(0, 5), st.integers(1, 4), st.booleans()), min_size=1, max_size=60))
+def test_nothing_is_merged_twice_however_many_producers_there_are(deliveries):
+    """What is sent again after its producer was forgotten is told by its interval; a restart forgets nothing."""
+    deduplicator, admitted = Deduplicator(2), []
+    for producer, number, restarts in deliveries:
+        if restarts:
+            kept = deduplicator.encode()
+            deduplicator = Deduplicator(2)
+            deduplicator.restore(kept)
+        if deduplicator.admit(bytes([producer]) * 16, number, number * WINDOW) is Admission.NEW:
+            admitted.append((producer, number))
+
+    assert len(admitted) == len(set(admitted))
+
+
+def test_a_producer_that_comes_after_others_were_forgotten_is_heard():
+    """What it says of now was never said before."""
+    deduplicator = Deduplicator(1)
+    for number in range(3):
+        deduplicator.admit(bytes([number]) * 16, 1, 1000 + number)
+
+    assert deduplicator.admit(b"n" * 16, 1, 2000) is Admission.NEW
+    assert deduplicator.admit(b"r" * 16, 1, 500) is Admission.NEW
+    assert deduplicator.admit(b"o" * 16, 1, 1000) is Admission.FORGOTTEN

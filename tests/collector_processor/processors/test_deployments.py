@@ -14,6 +14,7 @@ from collector_processor.processors.alerts import AlertBook, AlertSettings
 from collector_processor.processors.deduplication import Deduplicator
 from collector_processor.processors.evaluation.correction import Correction
 from collector_processor.processors.windows import LimitSettings, Outcome, WindowSettings, WindowStore
+from collector_processor.processors.windows.overflow import OVERFLOW_COLUMN
 from otel_ml.sketch import codec
 from otel_ml.sketch.bins import BinLayout
 from otel_ml.sketch.embedding import EmbeddingSummary
@@ -128,7 +129,7 @@ def test_a_window_does_not_grow_in_what_another_one_took_over(features):
     windows.merge(codec.decode(codec.encode(producer.snapshot(*wide))))
 
     for segment, window in by_segment(windows).items():
-        counts = {part.content.count for part in window.parts.values()}
+        counts = {part.content.count for (key, _), part in window.parts.items() if key != OVERFLOW_COLUMN}
         assert counts == ({160} if segment is None else {120})
         assert window.features == min(features, 4)
 
@@ -142,19 +143,20 @@ def test_columns_that_are_left_out_are_counted_once():
     assert windows.features_dropped == {"too_many_features": 2}
 
 
-def test_deployments_beyond_the_limit_are_in_the_whole_alone_and_counted():
+def test_deployments_beyond_the_limit_are_one_more_and_counted():
     """A version for every request, by mistake or by malice, fills no memory."""
     windows, producer = store(limits=LimitSettings(segments=2)), Producer()
 
     outcomes = [windows.merge(sent(producer, [1.0] * 10, {VERSION: str(number)})) for number in range(20)]
 
     assert outcomes == [Outcome.MERGED] * 20
-    assert windows.features_dropped == {"too_many_segments": 18 * 5}
+    assert windows.overflown == {"too_many_segments": 18}
     found = by_segment(windows)
     assert {segment: window.rows for segment, window in found.items()} == {
         None: 200,
         Segment(VERSION, "0"): 10,
         Segment(VERSION, "1"): 10,
+        Segment(VERSION, "_OTHER"): 180,
     }
 
 
@@ -185,7 +187,7 @@ def test_a_server_that_sends_its_deployment_as_a_segment_is_not_counted_twice():
 
 def test_windows_of_deployments_close_with_the_whole_and_take_nothing_in_after():
     """One watermark for all of a model."""
-    windows, producer = store(window="5m", lateness="0s"), Producer()
+    windows, producer = store(window="5m", lateness="0s", allowed_lateness="0s"), Producer()
     windows.merge(sent(producer, [1.0] * 50, {VERSION: "1.4"}))
     windows.merge(sent(producer, [1.0] * 50, {VERSION: "1.4"}, start=START + 5 * MINUTE))
 
@@ -204,7 +206,7 @@ def test_open_windows_of_deployments_survive_a_restart():
     windows.merge(sent(producer, [1.0] * 50, {VERSION: "1.4"}))
     windows.merge(sent(producer, [2.0] * 30, {VERSION: "1.5"}))
 
-    shelf.take(checkpoint.sections(windows, *others))
+    shelf.take(checkpoint.sections(windows, *others, 0))
     checkpoint.restore(shelf, again, *others)
     again.merge(sent(producer, [1.0] * 50, {VERSION: "1.4"}))
 

@@ -86,7 +86,7 @@ def test_vectors_of_another_length_are_dropped_and_counted(windows):
 def test_open_windows_survive_a_restart(windows):
     """What was merged before is there after, and can be added to."""
     windows.merge(sent(Producer(producer_id=b"a" * 16), *columns(seed=1)))
-    kept = checkpoint.sections(windows, Deduplicator(10), AlertBook(AlertSettings()), Correction(0.05, 1_000))
+    kept = checkpoint.sections(windows, Deduplicator(10), AlertBook(AlertSettings()), Correction(0.05, 1_000), 0)
     restored = WindowStore(WindowSettings(window="5m"), wall_clock_ns=lambda: START + 60 * MINUTE)
 
     checkpoint.restore(Kept(kept), restored, Deduplicator(10), AlertBook(AlertSettings()), Correction(0.05, 1_000))

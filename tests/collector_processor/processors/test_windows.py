@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from processor_samples import MINUTE, MODEL, SECOND, START, Producer, categorical, numeric
+from processor_samples import MINUTE, SECOND, START, Producer, categorical, numeric
 
 from collector_processor.processors.deduplication import Admission, Deduplicator
 from collector_processor.processors.windows import LimitSettings, Outcome, WindowSettings, WindowStore
@@ -71,7 +71,7 @@ def test_a_silent_stream_closes_its_windows_by_the_clock():
 
 def test_a_late_snapshot_is_told_apart_and_not_merged():
     """What was reported stays as it was reported."""
-    windows, producer = store(window="5m", lateness="0s"), Producer()
+    windows, producer = store(window="5m", lateness="0s", allowed_lateness="0s"), Producer()
     windows.merge(producer.snapshot(start=START + FIVE_MINUTES))
     windows.close_due()
 
@@ -130,42 +130,23 @@ def test_windows_closed_at_the_end_are_marked_as_partial():
     assert [window.is_partial for window in windows.close_all()] == [False, True]
 
 
-@pytest.mark.parametrize(
-    ("limits", "expected"),
-    [
-        ({"models": 1}, Outcome.TOO_MANY_MODELS),
-        ({"open_windows": 1}, Outcome.TOO_MANY_WINDOWS),
-    ],
-)
-def test_what_lies_beyond_a_limit_is_told_by_reason(limits, expected):
+def test_more_open_windows_than_may_be_are_refused():
     """Memory is bounded, whoever sends."""
-    windows = store(lateness="1h", limits=LimitSettings(**limits))
+    windows = store(lateness="1h", limits=LimitSettings(open_windows=1))
     windows.merge(Producer().snapshot(start=START))
-    model = ModelKey("other") if "models" in limits else MODEL
 
-    outcome = windows.merge(Producer(model=model).snapshot(start=START + FIVE_MINUTES))
+    outcome = windows.merge(Producer().snapshot(start=START + FIVE_MINUTES))
 
-    assert outcome is expected
+    assert outcome is Outcome.TOO_MANY_WINDOWS
 
 
 def test_a_model_without_open_windows_makes_room_for_another():
     """Last year's versions do not keep today's out."""
-    windows = store(lateness="0s", limits=LimitSettings(models=1))
+    windows = store(lateness="0s", allowed_lateness="0s", limits=LimitSettings(models=1))
     windows.merge(Producer().snapshot(start=START, length=FIVE_MINUTES))
     windows.close_due()
 
     assert windows.merge(Producer(model=ModelKey("other")).snapshot()) is Outcome.MERGED
-
-
-def test_columns_beyond_the_limit_are_counted():
-    """The columns that were there first stay, the rows count all the same."""
-    windows = store(limits=LimitSettings(features=2))
-    windows.merge(Producer().snapshot(*(numeric(f"f{index}", [1.0]) for index in range(5))))
-
-    (window,) = windows.close_all()
-
-    assert windows.features_dropped == {"too_many_features": 3}
-    assert (len(window.parts), window.rows) == (2, 1)
 
 
 batches = st.lists(
@@ -216,19 +197,6 @@ def test_a_segment_has_windows_beside_those_of_the_whole():
     rows = {window.segment: window.rows for window in windows.close_all()}
 
     assert rows == {None: 10, Segment("country", "NO"): 7}
-
-
-def test_segments_beyond_the_limit_are_refused_and_the_whole_is_not():
-    """A segment per customer must not push out what everybody looks at."""
-    windows, producer = store(limits=LimitSettings(segments=2)), Producer()
-
-    outcomes = [
-        windows.merge(replace(producer.snapshot(rows=1), segment=Segment("customer", str(number))))
-        for number in range(3)
-    ]
-
-    assert outcomes == [Outcome.MERGED, Outcome.MERGED, Outcome.TOO_MANY_SEGMENTS]
-    assert windows.merge(producer.snapshot(rows=1)) is Outcome.MERGED
 
 
 def test_processes_are_counted_by_what_they_have_installed():
@@ -298,7 +266,8 @@ def test_columns_in_sketches_count_towards_the_limit():
 
     (window,) = windows.close_all()
     assert window.features == 2
-    assert {key.name: part.content.count for (key, _), part in window.parts.items()} == {"a": 30, "b": 30}
+    counted = {key.name: part.counters.rows for (key, _), part in window.parts.items()}
+    assert counted == {"a": 30, "b": 30, "_OTHER": 90}
     assert windows.features_dropped == {"too_many_features": 3}
 
 

@@ -3,6 +3,9 @@
 import base64
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from processor_samples import (
     Producer,
@@ -207,3 +210,126 @@ def test_a_resource_attribute_is_a_short_text_or_nothing(values, known):
     (snapshot,) = logs.snapshots
     assert snapshot.resource.get("service.version") == known
     assert logs.rejected == {}
+
+
+def test_a_request_of_snapshots_only_is_kept_for_the_log_as_it_came():
+    """The usual case, since our library sends them by themselves, costs no writing."""
+    body = logs_request(snapshot_record(sample()), snapshot_record(sample(), checksum=7)).SerializeToString()
+
+    logs = decode.read_logs(body, take=True)
+
+    assert logs.taken is body
+    assert (logs.body, logs.remaining) == (b"", 0)
+
+
+def test_what_was_taken_out_gives_the_same_snapshots_again():
+    """With what they know of their resource: a restart reads the log, not the request."""
+    request = logs_request(text_record(), snapshot_record(sample()), resource={"service.version": "1.4"})
+    request.MergeFrom(logs_request(snapshot_record(sample(), payload=b"garbage"), resource={"service.version": "1.5"}))
+    logs = decode.read_logs(request.SerializeToString(), take=True, resource_attributes={"service.version"})
+
+    snapshots, rejected = decode.snapshots_in(Signal.LOGS, logs.taken, {"service.version"})
+
+    assert [codec.encode(found) for found in snapshots] == [codec.encode(found) for found in logs.snapshots]
+    assert [dict(found.resource) for found in snapshots] == [{"service.version": "1.4"}]
+    assert rejected == logs.rejected == {"corrupt": 1}
+
+
+def test_a_record_that_merely_mentions_snapshots_passes_untouched():
+    """The name of the event may stand in any text."""
+    body = logs_request(text_record("ml.sketch.snapshot"), text_record("ml.sketch.snapshots")).SerializeToString()
+
+    logs = decode.read_logs(body, take=True)
+
+    assert logs.body is body
+    assert (logs.remaining, logs.taken) == (2, b"")
+
+
+def test_a_record_that_cannot_be_read_passes_even_beside_snapshots():
+    """Whether it is a snapshot nobody can say; the backend may."""
+    request = logs_request(snapshot_record(sample()), text_record())
+    broken = b"\xff ml.sketch.snapshot"
+    scope = b"\x12" + bytes([len(broken)]) + broken
+    resource = b"\x12" + bytes([len(scope)]) + scope
+    body = request.SerializeToString() + b"\x0a" + bytes([len(resource)]) + resource
+
+    logs = decode.read_logs(body, take=True)
+
+    assert (logs.received, logs.remaining, len(logs.snapshots)) == (3, 2, 1)
+    assert broken in logs.body
+
+
+def record_named(how, payload):
+    """A log record that is a snapshot, or has something of one."""
+    record = text_record("hello")
+    if how == "text":
+        return record
+    if how == "mentioned":
+        record.attributes.add(key="note").value.string_value = "ml.sketch.snapshot"
+        return record
+    record = snapshot_record(SAMPLE, payload=payload)
+    if how == "attribute":
+        record.event_name = ""
+        record.attributes.add(key="event.name").value.string_value = "ml.sketch.snapshot"
+    if how == "other event":
+        record.event_name = "ml.sketch.snapshot.other"
+    if how == "wrong checksum":
+        record.attributes[-1].value.int_value += 1
+    if how == "base64":
+        record.attributes[1].value.string_value = base64.b64encode(payload).decode()
+    return record
+
+
+SAMPLE = Producer().snapshot(numeric("amount", range(3)))
+IS_SNAPSHOT = {"event", "attribute", "wrong checksum", "base64"}
+HOWS = st.sampled_from([*sorted(IS_SNAPSHOT), "text", "mentioned", "other event"])
+REQUESTS = st.lists(st.lists(st.lists(HOWS, max_size=4), max_size=3), max_size=3)
+
+
+@given(REQUESTS, st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_dividing_bytes_is_dividing_messages(described, is_new):
+    """What is left and what is taken are what a reader of the whole request would leave and take."""
+    payload = codec.encode(SAMPLE)
+    request, left, taken = ExportLogsServiceRequest(), ExportLogsServiceRequest(), ExportLogsServiceRequest()
+    for number, scopes in enumerate(described):
+        for side in (request, left, taken):
+            resource = side.resource_logs.add(schema_url=f"resource {number}")
+            resource.resource.attributes.add(key="service.version").value.string_value = str(number)
+            if is_new:
+                resource.MergeFromString(UNKNOWN_FIELD)
+            for hows in scopes:
+                scope = resource.scope_logs.add(schema_url="scope")
+                scope.scope.name = "scope"
+                for how in hows:
+                    if side is request or (how in IS_SNAPSHOT) == (side is taken):
+                        scope.log_records.append(record_named(how, payload))
+    hows = [how for scopes in described for scope in scopes for how in scope]
+
+    logs = decode.read_logs(request.SerializeToString(), take=True, resource_attributes={"service.version"})
+
+    assert (logs.received, logs.remaining) == (len(hows), sum(how not in IS_SNAPSHOT for how in hows))
+    assert len(logs.snapshots) == sum(how in IS_SNAPSHOT and how != "wrong checksum" for how in hows)
+    assert logs.rejected["wrong_checksum"] == hows.count("wrong checksum")
+    assert without_shells(logs.body) == without_shells(left.SerializeToString())
+    assert without_shells(logs.taken) == without_shells(taken.SerializeToString())
+    assert [found.resource["service.version"] for found in logs.snapshots] == [
+        str(number)
+        for number, scopes in enumerate(described)
+        for scope in scopes
+        for how in scope
+        if how in IS_SNAPSHOT and how != "wrong checksum"
+    ]
+
+
+def without_shells(body):
+    """The request without scopes and resources that hold no record."""
+    request = ExportLogsServiceRequest.FromString(body)
+    for resource in request.resource_logs:
+        kept = [scope for scope in resource.scope_logs if scope.log_records]
+        del resource.scope_logs[:]
+        resource.scope_logs.extend(kept)
+    kept = [resource for resource in request.resource_logs if resource.scope_logs]
+    del request.resource_logs[:]
+    request.resource_logs.extend(kept)
+    return request

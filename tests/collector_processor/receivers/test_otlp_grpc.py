@@ -398,6 +398,35 @@ async def test_connections_end_at_the_age_that_is_set():
         assert len(receiver.kept.requests) == 2
 
 
+async def test_clients_may_ping_as_often_as_is_set():
+    """A gRPC server that is told nothing cuts off twice meanwhile who pings an idle connection as often."""
+    pinging = {
+        "grpc.keepalive_time_ms": 200,
+        "grpc.keepalive_permit_without_calls": 1,
+        "grpc.http2.max_pings_without_data": 0,
+        # Or the second connection to a server would be the first one again, and would ping more calmly.
+        "grpc.use_local_subchannel_pool": 1,
+    }
+    ready = grpc.ChannelConnectivity.READY
+    stock = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    port = stock.add_insecure_port("127.0.0.1:0")
+    await stock.start()
+    async with (
+        receiving("grpc", settings={"keepalive": {"min_time": "50ms"}}) as receiver,
+        receiver.channel(**pinging) as ours,
+    ):
+        await ours.channel_ready()
+        change = asyncio.create_task(ours.wait_for_state_change(ready))
+        for _ in range(2):
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=list(pinging.items())) as other:
+                await other.channel_ready()
+                await asyncio.wait_for(other.wait_for_state_change(ready), 60)
+
+        assert not change.done()
+        change.cancel()
+    await stock.stop(None)
+
+
 def _sample(signal):
     return signal, REQUESTS[signal][0]
 

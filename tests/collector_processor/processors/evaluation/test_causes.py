@@ -11,11 +11,11 @@ from reference_samples import HOUR, MONDAY, closed
 
 from collector_processor.processors import report
 from collector_processor.processors.alerts import AlertBook, AlertKey, AlertSettings
-from collector_processor.processors.drift import DriftSettings
 from collector_processor.processors.evaluation import Check, Evaluator, FeatureEvaluation
 from collector_processor.processors.evaluation.causes import with_causes
 from collector_processor.processors.evaluation.measurement import Measurement
 from collector_processor.processors.references.baselines import References
+from collector_processor.processors.settings import DriftSettings
 from otel_ml import semconv
 from otel_ml.baseline import Baseline
 from otel_ml.drift import create

@@ -10,11 +10,11 @@ from reference_samples import AMOUNT, HOUR, MONDAY, Shelf, closed
 
 from collector_processor.processors import report
 from collector_processor.processors.alerts import AlertBook
-from collector_processor.processors.drift import DriftSettings
 from collector_processor.processors.evaluation import DRIFT, DecisionSettings, Evaluator
 from collector_processor.processors.evaluation.deciding import Decider, Deciding
 from collector_processor.processors.evaluation.measurement import Measurement
 from collector_processor.processors.references.baselines import References
+from collector_processor.processors.settings import DriftSettings
 from otel_ml import semconv
 from otel_ml.baseline import Baseline
 from otel_ml.drift import DriftResult, create, distributions

@@ -5,11 +5,11 @@ import pytest
 from processor_samples import MODEL, categorical, numeric
 from reference_samples import AMOUNT, DAY, HOUR, MONDAY, closed
 
-from collector_processor.processors.drift import DriftSettings
 from collector_processor.processors.evaluation import CANARY_DRIFT, DRIFT, GRADUAL_DRIFT, LABEL_SHIFT, Evaluator
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.history import WindowHistory
 from collector_processor.processors.references.named import NamedReferences
+from collector_processor.processors.settings import DriftSettings
 from otel_ml.baseline import Baseline
 from otel_ml.drift import create
 from otel_ml.sketch.binned_columns import packed

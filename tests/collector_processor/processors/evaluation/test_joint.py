@@ -11,10 +11,10 @@ from processor_samples import MINUTE, MODEL, START
 from collector_processor.processors import report
 from collector_processor.processors.alerts import AlertBook
 from collector_processor.processors.columns import columns_of
-from collector_processor.processors.drift import DriftSettings
 from collector_processor.processors.evaluation import CORRELATION_DRIFT, GRADUAL_CORRELATION_DRIFT, Evaluator
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.named import NamedReference
+from collector_processor.processors.settings import DriftSettings
 from collector_processor.processors.windows import Window, WindowStore
 from otel_ml import semconv
 from otel_ml.baseline import Baseline

@@ -8,12 +8,12 @@ from reference_samples import AMOUNT, DAY, HOUR, MONDAY, closed
 from vector_samples import over_the_wire
 
 from collector_processor.processors import report
-from collector_processor.processors.drift import DriftSettings
 from collector_processor.processors.evaluation import CANARY_DRIFT, DRIFT, GRADUAL_DRIFT, Evaluator
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.history import WindowHistory
 from collector_processor.processors.references.kept import KeptWindow, merge
 from collector_processor.processors.references.named import NamedReferences
+from collector_processor.processors.settings import DriftSettings
 from otel_ml.baseline import Baseline
 from otel_ml.drift import create
 from otel_ml.sketch.bins import BinLayout

@@ -5,10 +5,10 @@ import pytest
 from processor_samples import MODEL
 from reference_samples import MONDAY, closed
 
-from collector_processor.processors.drift import DriftSettings
 from collector_processor.processors.evaluation import DRIFT, Evaluator
 from collector_processor.processors.evaluation.settings import DecisionSettings
 from collector_processor.processors.references.baselines import References
+from collector_processor.processors.settings import DriftSettings
 from otel_ml.baseline import Baseline
 from otel_ml.drift import create
 from otel_ml.drift.text import METHODS

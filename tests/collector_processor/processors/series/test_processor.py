@@ -12,8 +12,13 @@ from reference_samples import HOUR, MONDAY, Shelf
 
 from collector_processor.component import Request, Signal
 from collector_processor.errors import InvalidConfigurationError, StartError
-from collector_processor.processors.drift import DriftProcessor, DriftSettings
+from collector_processor.processors.drift import DriftProcessor
+from collector_processor.processors.settings import DriftSettings
+from collector_processor.receivers.reread import reread
 from collector_processor.self_telemetry import SelfTelemetry
+from collector_processor.store.dead_letters import DeadLetterStore
+from collector_processor.store.log.memory_log import MemoryLog
+from collector_processor.store.settings import DeadLetterSettings, LogSettings
 from otel_ml import semconv
 from otel_ml.baseline import Baseline
 from otel_ml.drift import create
@@ -30,8 +35,8 @@ class Memory(Shelf):
         super().__init__()
         self.history = []
 
-    async def write(self, sections, history=()):
-        self.take(sections)
+    async def write(self, sections, history=(), changes=None):
+        self.take(sections, changes)
         self.history += history
 
 
@@ -42,8 +47,6 @@ class Sink:
         self.events = []
 
     async def consume(self, results):
-        if isinstance(results, Request):
-            return
         self.events += results.events
 
     def named(self, name):
@@ -73,9 +76,11 @@ async def processing(baseline, store, **settings):
         settings_of(**settings),
         [baseline],
         {name: create(name) for name in ("psi", "ks")},
-        following=sink,
         results=sink,
+        log=MemoryLog(LogSettings(), ["drift"]),
+        reread=reread,
         store=store,
+        dead_letters=DeadLetterStore(None, DeadLetterSettings(), telemetry),
         telemetry=telemetry,
         checkpoint_interval_s=3600,
     )
@@ -98,7 +103,7 @@ async def send(processor, telemetry, producer, hours, *, shift=0.0, risk=0.0):
             length=HOUR,
         )
         closed = telemetry.total(semconv.PROCESSOR_WINDOWS)
-        await processor.consume(Request(Signal.LOGS, b"", 0, [snapshot]))
+        processor.observe(Request(Signal.LOGS, b"", 0, [snapshot]), hour)
         if hour != hours[0]:
             await until_closed(telemetry, closed + 1)
 
