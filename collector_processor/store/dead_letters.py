@@ -15,6 +15,7 @@ from typing import Any, Final
 from collector_processor.component import AttributeValue, DeadLetter, Signal
 from collector_processor.errors import DeadLetterError, StartError
 from collector_processor.self_telemetry import SelfTelemetry
+from collector_processor.store.directory import make_private
 from collector_processor.store.settings import DeadLetterSettings
 from otel_ml import semconv
 from otel_ml.semconv import Metric
@@ -86,6 +87,7 @@ class DeadLetterStore:
             StartError: It cannot be written, or is something else.
         """
         try:
+            make_private(self._path)
             self._connection = sqlite3.connect(
                 self._path or _IN_MEMORY, timeout=_BUSY_S, check_same_thread=False, isolation_level=None
             )
@@ -93,8 +95,9 @@ class DeadLetterStore:
             (self._held,) = self._connection.execute("SELECT letters FROM total").fetchone()
         except (OSError, sqlite3.Error) as error:
             await self.shutdown(0.0)
+            why = getattr(error, "strerror", None) or error
             raise StartError(
-                f"store::directory: {str(self._path)!r} cannot be used: {error} (a file of ours, or a new one)"
+                f"store::directory: {str(self._path)!r} cannot be used: {why} (a file of ours, or a new one)"
             ) from error
         except StartError:
             await self.shutdown(0.0)

@@ -57,8 +57,19 @@ class StoreDirectory:
             self._lock = None
 
 
+def make_private(path: Path | None) -> None:
+    """Make an empty file for its owner alone, as SQLite's own ones beside it will be; leave one that is there.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    if path is not None:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
 def _locked(directory: Path) -> TextIO:
     """A lock held as long as the returned file is open; the system frees it when we die."""
+    make_private(directory / "lock")
     lock = (directory / "lock").open("a+", encoding="ascii")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,6 +12,7 @@ from typing import Final
 
 from collector_processor.component import HistoryEntry
 from collector_processor.errors import StartError
+from collector_processor.store.directory import make_private
 
 _FORMAT: Final = 3
 _IN_MEMORY: Final = ":memory:"
@@ -54,12 +55,14 @@ class SqliteStore:
             StartError: It cannot be written, or is something else.
         """
         try:
+            make_private(self._path)
             self._connection = sqlite3.connect(self._path or _IN_MEMORY, check_same_thread=False, isolation_level=None)
             self._prepare(self._connection)
         except (OSError, sqlite3.Error) as error:
             await self.shutdown(0.0)
+            why = getattr(error, "strerror", None) or error
             raise StartError(
-                f"store::directory: {str(self._path)!r} cannot be used: {error} (a file of ours, or a new one)"
+                f"store::directory: {str(self._path)!r} cannot be used: {why} (a file of ours, or a new one)"
             ) from error
         except StartError:
             await self.shutdown(0.0)

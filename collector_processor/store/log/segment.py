@@ -130,13 +130,13 @@ def open_segment(path: Path) -> Segment | None:
 
 
 def make_directory(directory: Path) -> None:
-    """Make a directory, and its name durable: without that, power loss takes it with all that is in it.
+    """Make a directory for its owner alone, and its name durable: or power loss takes it with all that is in it.
 
     Raises:
         OSError: It cannot be made.
     """
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(0o700, parents=True, exist_ok=True)
     for path in missing or [directory]:
         # One that we may not list was there before us.
         with suppress(PermissionError):

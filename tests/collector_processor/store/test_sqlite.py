@@ -96,5 +96,5 @@ async def test_a_directory_that_does_not_exist_is_a_clear_error(tmp_path):
     """Named as the setting it comes from."""
     store = store_at(tmp_path / "nowhere" / "state.db")
 
-    with pytest.raises(StartError, match=r"store::directory: .*unable to open database file"):
+    with pytest.raises(StartError, match=r"store::directory: .*No such file or directory"):
         await store.start()
