@@ -107,6 +107,7 @@ class Peers:
             "processors": {"drift": drift},
             "exporters": exporters,
             "service": {
+                "status": {"endpoint": "127.0.0.1:0"},
                 "telemetry": {"interval": "1s"},
                 "pipelines": {"traces": way, "metrics": way, "logs": {**way, "processors": ["drift"]}},
             },
