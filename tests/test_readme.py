@@ -12,12 +12,16 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+import yaml
 from otlp_sink import OtlpSink
+from receiving import Authority
 
-from otel_ml import environment_variables
+from collector_processor.config import load
+from otel_ml import environment_variables, semconv
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROCESSOR = (ROOT / "docs" / "processor.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
 
 BUILD_BASELINE = "otel-ml baseline build train.csv --model wine --version 1 --prediction cultivar -o wine.baseline"
@@ -28,9 +32,9 @@ NAME_MODEL = (
 pytestmark = pytest.mark.slow
 
 
-def blocks(language):
+def blocks(language, text=README):
     """The contents of all fenced blocks of a language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def commands():
@@ -89,6 +93,8 @@ def test_every_command_is_known_here():
         "make test",
         "make test-frameworks",
         "make lint",
+        "make collector",
+        "make peers",
         "make bench",
         "pip install 'otel-ml[fastapi,sklearn]' pandas uvicorn",
         "pip install 'otel-ml[processor]'",
@@ -131,6 +137,58 @@ def test_every_name_and_variable_it_mentions_exists():
     assert {link for link in links if not link.startswith("http") and not (ROOT / link).exists()} == set()
 
 
+def test_every_promise_names_tests_that_exist():
+    """What no test shows is no promise."""
+    section = README.split("## What the processor promises")[1].split("\n## ")[0]
+    promises = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    shown = [re.findall(r"\[(test_\w+)\]\(([^)]+)\)", line) for line in promises]
+    missing = [
+        f"{path}::{name}"
+        for found in shown
+        for name, path in found
+        if not re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    ]
+
+    assert len(promises) >= 15
+    assert all(shown)
+    assert missing == []
+
+
+def test_the_processors_page_holds_valid_configurations(tmp_path, monkeypatch):
+    """Those that show a part are completed with the rest of what the quick start has."""
+    complete = yaml.safe_load(files()["processor.yaml"])
+    complete["processors"]["drift"]["baselines"] = []
+    shown = [yaml.safe_load(text) for text in blocks("yaml", PROCESSOR)]
+    authority = Authority(tmp_path, "clients")
+    (tmp_path / "clients.crt").write_bytes(authority.file.read_bytes())
+    authority.issue()
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "configuration.yaml"
+
+    for part in shown:
+        path.write_text(yaml.safe_dump({**complete, **part}), encoding="utf-8")
+        load(path, {"OTEL_ML_TOKEN": "a-token", "BACKEND_KEY": "a-key"})
+    assert len(shown) >= 2
+
+
+def test_the_processors_page_mentions_only_what_exists():
+    """Metrics, files and places in files."""
+    known = {metric.name for metric in vars(semconv).values() if isinstance(metric, semconv.Metric)}
+    table = PROCESSOR.split("| `ml.processor.` |")[1].split("\n\n")[0]
+    first_cells = "".join(line.split("|")[1] for line in table.splitlines()[2:])
+    metrics = {f"ml.processor.{name}" for name in re.findall(r"`([a-z._]+)`", first_cells)}
+    links = set(re.findall(r"\]\(([^)#]+)", PROCESSOR))
+    places = set(re.findall(r"processor\.md#([\w-]+)", README)) | set(re.findall(r"\]\(#([\w-]+)\)", PROCESSOR))
+    headings = {
+        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", PROCESSOR, flags=re.MULTILINE)
+    }
+
+    assert metrics == {name for name in known if name.startswith("ml.processor.")}
+    assert {link for link in links if not (ROOT / "docs" / link).exists()} == set()
+    assert places - headings == set()
+
+
 def test_every_framework_is_in_the_tables():
     """With what was tested, and with what is not seen."""
     called = {"sklearn": "scikit-learn", "onnxruntime": "onnx runtime"}
@@ -152,6 +210,7 @@ def test_continuous_integration_runs_the_readmes_test_command():
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "make test-frameworks" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "make lint" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "make peers" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 def test_the_demo_works_on_a_fresh_clone(tmp_path):
@@ -204,6 +263,7 @@ def test_the_quick_start_delivers_what_it_promises(elsewhere):
         config = config.replace("127.0.0.1:4317", f"127.0.0.1:{port}")
         config = config.replace("http://backend.example:4317", backend.endpoint)
         config = re.sub(r"window: \w+", "window: 3s\n    lateness: 1s", config)
+        config = config.replace("service:\n", 'service:\n  status: {endpoint: "127.0.0.1:0"}\n')
         (elsewhere / "processor.yaml").write_text(config, encoding="utf-8")
         processor = subprocess.Popen(
             [BIN / "otel-ml", "processor", "--config", "processor.yaml"], cwd=elsewhere, env=environment()
