@@ -56,6 +56,8 @@ _TICK_S: Final = 0.25
 _REPEATED_WINDOWS: Final = 3
 # A checkpoint is written whenever so much was merged since the last one: reading it again takes a fraction of a second.
 _CHECKPOINT_BYTES: Final = 64 * 1024 * 1024
+# Or, in a smaller log, such a part of it: what no checkpoint covers stays there, whoever else is done with it.
+_CHECKPOINT_SHARE: Final = 4
 _RECOVERY_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -125,6 +127,7 @@ class DriftProcessor:
         self._latest: dict[tuple[ModelKey, Segment | None], tuple[float, Sequence[report.Measurement]]] = {}
         self._checkpoint_due = asyncio.Event()
         self._checkpoint_position = 0
+        self._checkpoint_bytes = min(_CHECKPOINT_BYTES, log.largest // _CHECKPOINT_SHARE)
         # Until what is kept is known to be what we know: then a checkpoint is of what has changed.
         self._keeps_all = True
 
@@ -181,7 +184,7 @@ class DriftProcessor:
         self._merger.observe(request, end)
         if request.snapshots:
             self._window_due.set()
-        if end - self._checkpoint_position > _CHECKPOINT_BYTES:
+        if end - self._checkpoint_position > self._checkpoint_bytes:
             self._checkpoint_due.set()
 
     async def _read_on(self) -> None:

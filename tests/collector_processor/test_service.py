@@ -298,6 +298,28 @@ async def test_a_dead_backend_makes_the_clients_wait_and_loses_nothing(tmp_path)
         service.assert_nothing_lost()
 
 
+async def test_a_small_log_has_room_again_as_soon_as_a_backend_has_all_of_it(tmp_path):
+    """Whatever the interval of checkpoints: there is one whenever a quarter of the log was merged."""
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, store=tmp_path / "store", log={"max_size_mib": 4}) as service:
+            for number in range(12):
+                await until_taken(service, logs_request(text_record(f"{number}" * 500_000)))
+            await until(lambda: len(sink.log_records()) == 12)
+
+        service.assert_nothing_lost()
+
+
+async def until_taken(service, request):
+    """Send again, as clients do, while there is no room."""
+    for _ in range(400):
+        try:
+            return await service.send(Signal.LOGS, request)
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is grpc.StatusCode.UNAVAILABLE
+            await asyncio.sleep(0.01)
+    raise AssertionError("there is never any room")
+
+
 async def test_a_backend_that_never_comes_back_is_counted_at_the_end(tmp_path):
     """Nothing disappears without a number."""
     with OtlpSink() as sink:
