@@ -13,7 +13,6 @@ import resource
 import signal
 import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -21,8 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otlp_sink import attributes
 from processor_samples import START, Producer, logs_request, numeric, snapshot_record, text_record
 
-from collector_processor.config import ServiceSettings
-from peers.running import Peers, Started, _accepts, free_ports, program, until
+from peers.running import Peers, Started, _accepts, free_ports
 
 MIB = 1024 * 1024
 HUNDRED_KB = 100_000
@@ -58,14 +56,13 @@ class Processor:
             "store": {**({"directory": str(store)} if store else {}), "log": log or {}, "checkpoint_interval": "300ms"},
             "service": {
                 "telemetry": {"interval": "300ms"},
+                # Several processors at once would all listen on one port.
+                "status": {"enabled": False},
                 # Tests end when their sinks have gone.
                 "shutdown_timeout": "1s",
                 "pipelines": {"traces": way, "metrics": way, "logs": {**way, "processors": ["drift"]}},
             },
         }
-        if "status" in ServiceSettings.model_fields:
-            # Several processors at once would all listen on one port.
-            configuration["service"]["status"] = {"enabled": False}
         self._path = peers.folder / f"receiving-{grpc_port}.yaml"
         self._path.write_text(yaml.safe_dump(configuration))
         self.start()
@@ -172,6 +169,11 @@ def to_http(processor: Processor, **settings) -> dict:
     return _exporter(endpoint=processor.url, **settings)
 
 
+def both(processor: Processor, **settings) -> dict:
+    """Both of them."""
+    return {"otlp_grpc": to_grpc(processor, **settings), "otlp_http": to_http(processor, **settings)}
+
+
 def _exporter(**settings) -> dict:
     return {
         "tls": {"insecure": True},
@@ -193,6 +195,8 @@ def collector(peers: Peers, exporters: dict, *, extensions=None, **pipelines) ->
         "exporters": exporters,
         "service": {
             "extensions": list(extensions or {}),
+            # Every line counts here; by default it says the same thing ten times in ten seconds at most.
+            "telemetry": {"logs": {"sampling": {"enabled": False}}},
             "pipelines": {signal: {"receivers": ["otlp"], "exporters": names} for signal, names in pipelines.items()},
         },
     }
@@ -224,6 +228,11 @@ def retries(collector: Started) -> list[dict]:
 def retrying(collector: Started) -> set[str]:
     """The exporters that had to come back so far."""
     return {one["otelcol.component.id"] for one in retries(collector)}
+
+
+def code(one: dict) -> str:
+    """The status in an error that a Collector logged; by HTTP it is the one that stands for the number."""
+    return re.search(r"code = (\w+)", one["error"])[1]
 
 
 # --- what is sent, and what arrived ----------------------------------------------------------------------------------
@@ -274,6 +283,11 @@ def spans_at(sink) -> Counter:
     return Counter(_number(span.name) for span in sink.spans())
 
 
+def arrived(sink, number: int):
+    """A condition: so many log records and so many spans have arrived, or more."""
+    return lambda: texts_at(sink).total() >= number and spans_at(sink).total() >= number
+
+
 def _number(text: str) -> int:
     return int(re.match(r"\d{6}", text)[0])
 
@@ -281,35 +295,3 @@ def _number(text: str) -> int:
 def once(*numbers: range) -> dict[int, int]:
     """Each of them has come exactly once."""
     return {number: 1 for some in numbers for number in some}
-
-
-def concurrently(*calls):
-    """What each of them returns, all called at the same time."""
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result() for future in [pool.submit(call) for call in calls]]
-
-
-__all__ = [
-    "HUNDRED_KB",
-    "MIB",
-    "SMALL_LOG",
-    "Processor",
-    "collector",
-    "concurrently",
-    "corrupt_snapshot",
-    "dropped",
-    "full_disk",
-    "numbered",
-    "once",
-    "program",
-    "retries",
-    "retrying",
-    "said",
-    "snapshots",
-    "spans",
-    "spans_at",
-    "texts_at",
-    "to_grpc",
-    "to_http",
-    "until",
-]
