@@ -100,7 +100,10 @@ class Processor:
                 "otlp_grpc": {"endpoint": f"http://{self.backend}", "retry_on_failure": retry, **self.exporter}
             },
             "store": {"directory": str(self.directory), **self.store},
-            "service": {"status": {"endpoint": "127.0.0.1:0"}, "pipelines": {"traces": way, "metrics": way, "logs": {**way, "processors": ["drift"]}}},
+            "service": {
+                "status": {"endpoint": "127.0.0.1:0"},
+                "pipelines": {"traces": way, "metrics": way, "logs": {**way, "processors": ["drift"]}},
+            },
         }
 
 
