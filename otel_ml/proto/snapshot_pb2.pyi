@@ -134,8 +134,12 @@ class Snapshot(google.protobuf.message.Message):
     SEGMENT_FIELD_NUMBER: builtins.int
     PACKAGES_DIGEST_FIELD_NUMBER: builtins.int
     ROW_SAMPLE_FIELD_NUMBER: builtins.int
+    EDGES_FIELD_NUMBER: builtins.int
+    PACKED_COLUMNS_FIELD_NUMBER: builtins.int
     format_version: builtins.int
-    """Layout of this message. Readers refuse versions they do not know. Currently 1."""
+    """Layout of this message. Readers refuse versions they do not know. 2 where there are packed columns, so that a reader
+    that knows only 1 does not overlook them; else 1.
+    """
     producer_id: builtins.bytes
     """16 random bytes, new in every process and after every fork."""
     sequence: builtins.int
@@ -166,6 +170,16 @@ class Snapshot(google.protobuf.message.Message):
     def row_sample(self) -> global___RowSample:
         """Some of the rows themselves, where the process was told to send them; in the first part of what was split."""
 
+    @property
+    def edges(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Edges]:
+        """Of bins that no baseline cut, but a histogram with bounds of its own; in any order, each once."""
+
+    @property
+    def packed_columns(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PackedColumns]:
+        """Columns that are not among `features`: numeric ones with all their values in the bins of a baseline. Either place
+        will do for them; a hundred are read here in the time of one there.
+        """
+
     def __init__(
         self,
         *,
@@ -183,11 +197,112 @@ class Snapshot(google.protobuf.message.Message):
         segment: global___Segment | None = ...,
         packages_digest: builtins.str = ...,
         row_sample: global___RowSample | None = ...,
+        edges: collections.abc.Iterable[global___Edges] | None = ...,
+        packed_columns: collections.abc.Iterable[global___PackedColumns] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["row_sample", b"row_sample", "segment", b"segment"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["bin_matrices", b"bin_matrices", "dropped_rows", b"dropped_rows", "end_time_unix_nano", b"end_time_unix_nano", "features", b"features", "format_version", b"format_version", "model_name", b"model_name", "model_version", b"model_version", "packages_digest", b"packages_digest", "producer_id", b"producer_id", "row_sample", b"row_sample", "rows", b"rows", "segment", b"segment", "sequence", b"sequence", "start_time_unix_nano", b"start_time_unix_nano"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bin_matrices", b"bin_matrices", "dropped_rows", b"dropped_rows", "edges", b"edges", "end_time_unix_nano", b"end_time_unix_nano", "features", b"features", "format_version", b"format_version", "model_name", b"model_name", "model_version", b"model_version", "packages_digest", b"packages_digest", "packed_columns", b"packed_columns", "producer_id", b"producer_id", "row_sample", b"row_sample", "rows", b"rows", "segment", b"segment", "sequence", b"sequence", "start_time_unix_nano", b"start_time_unix_nano"]) -> None: ...
 
 global___Snapshot = Snapshot
+
+@typing.final
+class PackedColumns(google.protobuf.message.Message):
+    """Numeric columns that have equally many bins, each with all its values in those that one set of edges cuts, as arrays:
+    little endian, without gaps, one byte after the other. A column is what stands in the same place of all of them.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class Head(google.protobuf.message.Message):
+        """One name, role and hash for each column."""
+
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        NAMES_FIELD_NUMBER: builtins.int
+        ROLES_FIELD_NUMBER: builtins.int
+        EDGES_HASHES_FIELD_NUMBER: builtins.int
+        BINS_FIELD_NUMBER: builtins.int
+        bins: builtins.int
+        """Of each column, 2 to 128."""
+        @property
+        def names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+        @property
+        def roles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[global___Role.ValueType]: ...
+        @property
+        def edges_hashes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+            """As in BinMatrix."""
+
+        def __init__(
+            self,
+            *,
+            names: collections.abc.Iterable[builtins.str] | None = ...,
+            roles: collections.abc.Iterable[global___Role.ValueType] | None = ...,
+            edges_hashes: collections.abc.Iterable[builtins.int] | None = ...,
+            bins: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["bins", b"bins", "edges_hashes", b"edges_hashes", "names", b"names", "roles", b"roles"]) -> None: ...
+
+    HEAD_FIELD_NUMBER: builtins.int
+    COUNTERS_FIELD_NUMBER: builtins.int
+    MOMENTS_FIELD_NUMBER: builtins.int
+    COUNTS_FIELD_NUMBER: builtins.int
+    EXEMPLAR_COLUMNS_FIELD_NUMBER: builtins.int
+    EXEMPLARS_FIELD_NUMBER: builtins.int
+    counters: builtins.bytes
+    """Unsigned integers of 1, 2, 4 or 8 bytes, which the length tells: `rows`, `missing`, `mismatched`,
+    `positive_infinite` and `negative_infinite` of the first column, as in Counters, then those of the next.
+    """
+    moments: builtins.bytes
+    """Doubles, finite: `min` of each column, then `mean` of each, then `max` of each, then `m2` of each, as in Moments. Their
+    count is what the bins hold; four zeros where that is none.
+    """
+    counts: builtins.bytes
+    """Unsigned integers of 1, 2, 4 or 8 bytes, which the length tells: each bin of the first column, as in BinMatrix, then
+    those of the next. They add up to the rows of the column without those that its other counters tell of.
+    """
+    @property
+    def head(self) -> global___PackedColumns.Head:
+        """Changes with the columns only: written with the same bytes in every snapshot, it is understood once."""
+
+    @property
+    def exemplar_columns(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Of which column each of the exemplars is, counted from 0; in any order, at most 16 of one."""
+
+    @property
+    def exemplars(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Exemplar]: ...
+    def __init__(
+        self,
+        *,
+        head: global___PackedColumns.Head | None = ...,
+        counters: builtins.bytes = ...,
+        moments: builtins.bytes = ...,
+        counts: builtins.bytes = ...,
+        exemplar_columns: collections.abc.Iterable[builtins.int] | None = ...,
+        exemplars: collections.abc.Iterable[global___Exemplar] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["head", b"head"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["counters", b"counters", "counts", b"counts", "exemplar_columns", b"exemplar_columns", "exemplars", b"exemplars", "head", b"head", "moments", b"moments"]) -> None: ...
+
+global___PackedColumns = PackedColumns
+
+@typing.final
+class Edges(google.protobuf.message.Message):
+    """Where bins end: finite and strictly increasing, 1 to 127."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: builtins.int
+    @property
+    def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        values: collections.abc.Iterable[builtins.float] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["values", b"values"]) -> None: ...
+
+global___Edges = Edges
 
 @typing.final
 class Segment(google.protobuf.message.Message):
@@ -353,6 +468,7 @@ class Counters(google.protobuf.message.Message):
     MISMATCHED_FIELD_NUMBER: builtins.int
     POSITIVE_INFINITE_FIELD_NUMBER: builtins.int
     NEGATIVE_INFINITE_FIELD_NUMBER: builtins.int
+    UNCHECKED_FIELD_NUMBER: builtins.int
     rows: builtins.int
     """Rows in which the feature was due, present or not."""
     missing: builtins.int
@@ -361,6 +477,10 @@ class Counters(google.protobuf.message.Message):
     """Present, but not of the feature's kind: a string in a numeric column."""
     positive_infinite: builtins.int
     negative_infinite: builtins.int
+    unchecked: builtins.int
+    """Of `rows`, those counted by a histogram, which holds finite values and nothing else: how many rows without one there
+    were beside them is not known.
+    """
     def __init__(
         self,
         *,
@@ -369,8 +489,9 @@ class Counters(google.protobuf.message.Message):
         mismatched: builtins.int = ...,
         positive_infinite: builtins.int = ...,
         negative_infinite: builtins.int = ...,
+        unchecked: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["mismatched", b"mismatched", "missing", b"missing", "negative_infinite", b"negative_infinite", "positive_infinite", b"positive_infinite", "rows", b"rows"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["mismatched", b"mismatched", "missing", b"missing", "negative_infinite", b"negative_infinite", "positive_infinite", b"positive_infinite", "rows", b"rows", "unchecked", b"unchecked"]) -> None: ...
 
 global___Counters = Counters
 

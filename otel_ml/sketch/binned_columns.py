@@ -35,6 +35,7 @@ class BinnedColumns:
         minimum: (columns,)
         maximum: (columns,)
         exemplars: Of each column that has any, by its position.
+        known_totals: (columns,) sums of `counts`, where somebody added them up.
     """
 
     keys: tuple[FeatureKey, ...]
@@ -46,6 +47,14 @@ class BinnedColumns:
     minimum: FloatArray
     maximum: FloatArray
     exemplars: dict[int, list[Exemplar]]
+    known_totals: CountArray | None = None
+
+    @property
+    def totals(self) -> CountArray:
+        """(columns,) how many values were counted."""
+        if self.known_totals is None:
+            self.known_totals = np.add.reduce(self.counts, axis=1)
+        return self.known_totals
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -55,7 +64,7 @@ class BinnedColumns:
     @property
     def moments(self) -> MomentColumns:
         """Of the values that were counted."""
-        return MomentColumns(self.counts.sum(axis=1), self.mean, self.m2, self.minimum, self.maximum)
+        return MomentColumns(self.totals, self.mean, self.m2, self.minimum, self.maximum)
 
     def merge(self, other: BinnedColumns, /) -> None:
         """Add what `other` has seen of the same columns. No matrix is changed in place.
@@ -65,11 +74,27 @@ class BinnedColumns:
         """
         if self.identity != other.identity:
             raise IncompatibleSketchError(f"cannot merge {len(other.keys)} columns into {len(self.keys)} other ones")
-        _, self.mean, self.m2, self.minimum, self.maximum = self.moments.plus(other.moments)
+        moments = self.moments.plus(other.moments)
+        self.known_totals, self.mean, self.m2, self.minimum, self.maximum = moments
         self.counts = self.counts + other.counts
         self.counters = self.counters + other.counters
         for position, exemplars in other.exemplars.items():
             self.exemplars[position] = merged_exemplars(self.exemplars.get(position, []), exemplars)
+
+    def copy(self) -> BinnedColumns:
+        """The same columns, independent of these."""
+        return BinnedColumns(
+            self.keys,
+            self.edges_hashes,
+            self.counts,
+            self.counters,
+            self.mean,
+            self.m2,
+            self.minimum,
+            self.maximum,
+            {position: list(of_one) for position, of_one in self.exemplars.items()},
+            self.known_totals,
+        )
 
     def summaries(self) -> list[FeatureSummary]:
         """The same, column by column."""
@@ -105,6 +130,8 @@ def packed(features: Iterable[FeatureSummary]) -> tuple[list[BinnedColumns], lis
             and content.exact is None
             and content.histogram is None
             and content.quantiles is None
+            # What a plain histogram brought has more to say than the matrices hold.
+            and not feature.counters.unchecked
         ):
             bins = next(iter(content.bins.values()))
             by_bins.setdefault(len(bins.counts), []).append((feature, content, bins))

@@ -10,11 +10,13 @@ from typing import Final
 import numpy as np
 
 from otel_ml.proto import snapshot_pb2 as pb
-from otel_ml.sketch.bins import AnchoredBins
+from otel_ml.sketch.binned_columns import packed
+from otel_ml.sketch.bins import AnchoredBins, BinLayout
 from otel_ml.sketch.decoding import DIGEST_LENGTH, MAX_BYTES, MAX_FEATURES, decode
 from otel_ml.sketch.feature_encoding import bounded_name, write_feature
+from otel_ml.sketch.packed_columns import write_packed_columns
 from otel_ml.sketch.row_sample_codec import write_row_sample
-from otel_ml.sketch.snapshot import FORMAT_VERSION, Snapshot
+from otel_ml.sketch.snapshot import FORMAT_VERSION, PACKED_FORMAT_VERSION, Snapshot
 from otel_ml.sketch.summary import FeatureSummary, numbers_of
 from otel_ml.sketch.text import bounded
 
@@ -23,14 +25,19 @@ __all__ = ["MAX_BYTES", "SPLIT_BYTES", "decode", "encode", "split"]
 SPLIT_BYTES: Final = 512 * 1024
 
 
-def encode(snapshot: Snapshot) -> bytes:
+def encode(snapshot: Snapshot, *, pack: bool = True) -> bytes:
     """The bytes that `decode` reads.
 
     Names that are too long, or that UTF-8 cannot encode, are altered but stay different from each other. Moments that
     overflowed become the largest double.
+
+    Args:
+        pack: Columns that are nothing but bins come first, as arrays. Otherwise readers of the first version of the
+            format understand all.
     """
+    binned, features = packed(snapshot.features) if pack else ([], snapshot.features)
     message = pb.Snapshot(
-        format_version=FORMAT_VERSION,
+        format_version=PACKED_FORMAT_VERSION if binned else FORMAT_VERSION,
         producer_id=snapshot.producer_id,
         sequence=snapshot.sequence,
         model_name=bounded_name(snapshot.model.name),
@@ -47,11 +54,19 @@ def encode(snapshot: Snapshot) -> bytes:
     if snapshot.row_sample is not None and len(snapshot.row_sample):
         write_row_sample(message.row_sample, snapshot.row_sample)
     by_bins: dict[int, list[tuple[int, AnchoredBins]]] = defaultdict(list)
-    for index, summary in enumerate(snapshot.features):
+    edges: dict[int, BinLayout] = {}
+    for columns in binned:
+        write_packed_columns(message.packed_columns.add(), columns)
+    for index, summary in enumerate(features):
         write_feature(message.features.add(), summary)
         if (numbers := numbers_of(summary.content)) is not None:
             for bins in numbers.bins.values():
                 by_bins[len(bins.counts)].append((index, bins))
+                # Whoever knows a baseline knows its edges; the bounds of a plain histogram nobody else knows.
+                if summary.counters.unchecked and bins.layout is not None:
+                    edges[bins.edges_hash] = bins.layout
+    for layout in edges.values():
+        message.edges.add(values=layout.edges.tolist())
     for bin_count, rows in by_bins.items():
         message.bin_matrices.add(
             bins=bin_count,

@@ -7,22 +7,26 @@ CorruptSnapshotError that names the place.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Final, NoReturn
+from collections.abc import Container, Iterator, Sequence
+from typing import Any, Final, NoReturn
 
+import numpy as np
 from google.protobuf.message import DecodeError
 
 from otel_ml.errors import CorruptSketchError, CorruptSnapshotError
 from otel_ml.proto import snapshot_pb2 as pb
-from otel_ml.sketch.binned_columns import packed
-from otel_ml.sketch.bins import MAX_BINS, AnchoredBins
+from otel_ml.proto.views import with_bytes
+from otel_ml.sketch.binned_columns import BinnedColumns, packed
+from otel_ml.sketch.bins import MAX_BINS, AnchoredBins, BinLayout
+from otel_ml.sketch.column_decoding import Matrix, SummariesOnDemand, read_columns
 from otel_ml.sketch.feature import FeatureKey, ModelKey
 from otel_ml.sketch.feature_decoding import MAX_INTEGER, NAME_LENGTH, read_feature
 from otel_ml.sketch.kll_image import MAX_COUNT
 from otel_ml.sketch.numbers_decoding import BinRow, fail, read_counts
+from otel_ml.sketch.packed_columns import read_packed_columns
 from otel_ml.sketch.row_sample_codec import read_row_sample
-from otel_ml.sketch.sketched_columns import packed_sketches
-from otel_ml.sketch.snapshot import FORMAT_VERSION, Segment, Snapshot
+from otel_ml.sketch.sketched_columns import SketchedColumns, packed_sketches
+from otel_ml.sketch.snapshot import FORMAT_VERSION, PACKED_FORMAT_VERSION, Segment, Snapshot
 from otel_ml.sketch.summary import FeatureSummary
 
 MAX_BYTES: Final = 1024 * 1024
@@ -34,7 +38,9 @@ DIGEST_LENGTH: Final = 128
 _PRODUCER_ID_BYTES: Final = 16
 _FEATURE_TAG: Final = 10 << 3 | 2
 _MATRIX_TAG: Final = 11 << 3 | 2
+_EDGES_TAG: Final = 15 << 3 | 2
 _EXEMPLAR_TAG: Final = 16 << 3 | 2
+_PACKED_TAG: Final = 16 << 3 | 2
 _LONGEST_TAG: Final = 5
 
 
@@ -48,7 +54,12 @@ def _spellings(tag: int) -> Iterator[bytes]:
 
 # Of the repeated messages, each of which takes 2 bytes on the wire and 150 when parsed.
 _SUSPICIOUS: Final = tuple(
-    spelling for tag in (_FEATURE_TAG, _MATRIX_TAG, _EXEMPLAR_TAG) for spelling in _spellings(tag)
+    spelling for tag in (_FEATURE_TAG, _MATRIX_TAG, _EDGES_TAG, _EXEMPLAR_TAG) for spelling in _spellings(tag)
+)
+_FIRST_BYTES: Final = tuple({spelling[:1] for spelling in _SUSPICIOUS})
+# Features stay bytes until it is known how to read them, and what columns are, as it may be known already.
+_Snapshot: Final = with_bytes(
+    pb.DESCRIPTOR, "otel_ml.unread", "Snapshot", {("Snapshot", "features"), ("PackedColumns", "head")}
 )
 
 
@@ -60,26 +71,41 @@ def decode(payload: bytes) -> Snapshot:
     """
     if len(payload) > MAX_BYTES:
         _refuse(f"{len(payload)} bytes (at most {MAX_BYTES})")
-    # Hardly a genuine snapshot has this many bytes that look like tags, so that only suspects are counted properly.
-    if len(payload) > MAX_FEATURES and sum(map(payload.count, _SUSPICIOUS)) > MAX_FEATURES and _is_swollen(payload):
+    # Such a field takes two bytes; and hardly a genuine snapshot has so many bytes that look like the beginning of one,
+    # or like all of its tag, so that only suspects are counted properly.
+    if (
+        len(payload) > 2 * MAX_FEATURES
+        and sum(map(payload.count, _FIRST_BYTES)) > MAX_FEATURES
+        and sum(map(payload.count, _SUSPICIOUS)) > MAX_FEATURES
+        and _is_swollen(payload)
+    ):
         _refuse(f"more fields than {MAX_FEATURES} features can have")
     try:
-        message = pb.Snapshot.FromString(payload)
+        message = _Snapshot.FromString(payload)
     except DecodeError:
-        raise CorruptSnapshotError(f"snapshot: {len(payload)} bytes are no otel_ml.v1.Snapshot") from None
+        _refuse(f"{len(payload)} bytes are no otel_ml.v1.Snapshot")
     _check_header(message)
-    bins = _bin_rows(message)
-    features: list[FeatureSummary] = []
-    try:
-        for feature in message.features:
-            features.append(read_feature(feature, bins.get(len(features), ())))
-    except (CorruptSnapshotError, CorruptSketchError) as error:
-        place = len(features)
-        name = message.features[place].name[:NAME_LENGTH]
-        raise CorruptSnapshotError(f"features[{place}] {name!r}: {error}") from error
-    _check_unique(features)
-    binned, others = packed(features)
-    sketched, unbinned = packed_sketches(others)
+    matrices = [
+        _matrix(matrix, f"bin_matrices[{place}]", len(message.features))
+        for place, matrix in enumerate(message.bin_matrices)
+    ]
+    blocks, keys = _packed_columns(message)
+    sketched: list[SketchedColumns] = []
+    unbinned: list[FeatureSummary] = []
+    others: dict[int, FeatureSummary] = {}
+    binned: list[BinnedColumns] = []
+    if message.features:
+        ahead = sum(len(places) for _, places in blocks)
+        columns = read_columns(message.features, () if message.edges else matrices)
+        found = _others(message, matrices, columns.places)
+        binned, unpacked = packed(found.values())
+        sketched, unbinned = packed_sketches(unpacked)
+        blocks += [(block, [ahead + place for place in places]) for block, places in columns.blocks]
+        others = {ahead + place: summary for place, summary in found.items()}
+        keys = keys | columns.keys | {summary.key for summary in found.values()}
+    features = SummariesOnDemand(blocks, others) if blocks else list(others.values())
+    if len(keys) < len(features):
+        _check_unique(list(features))
     return Snapshot(
         producer_id=message.producer_id,
         sequence=message.sequence,
@@ -92,7 +118,7 @@ def decode(payload: bytes) -> Snapshot:
         segment=Segment(message.segment.dimension, message.segment.value) if message.HasField("segment") else None,
         packages_digest=message.packages_digest,
         row_sample=read_row_sample(message.row_sample) if message.HasField("row_sample") else None,
-        binned=binned,
+        binned=[*[block for block, _ in blocks], *binned],
         sketched=sketched,
         unbinned=unbinned,
     )
@@ -102,10 +128,13 @@ def _refuse(what: str) -> NoReturn:
     raise CorruptSnapshotError(f"snapshot: {what}")
 
 
-def _check_header(message: pb.Snapshot) -> None:
+def _check_header(message: Any) -> None:
     start, end = message.start_time_unix_nano, message.end_time_unix_nano
-    if message.format_version != FORMAT_VERSION:
-        _refuse(f"format_version {message.format_version} (this reader knows {FORMAT_VERSION})")
+    if message.format_version not in (FORMAT_VERSION, PACKED_FORMAT_VERSION):
+        known = f"{FORMAT_VERSION} and {PACKED_FORMAT_VERSION}"
+        _refuse(f"format_version {message.format_version} (this reader knows {known})")
+    if message.format_version == FORMAT_VERSION and message.packed_columns:
+        _refuse(f"packed columns in format_version {FORMAT_VERSION} (they need {PACKED_FORMAT_VERSION})")
     if len(message.producer_id) != _PRODUCER_ID_BYTES:
         _refuse(f"producer_id of {len(message.producer_id)} bytes ({_PRODUCER_ID_BYTES})")
     if not 1 <= message.sequence <= MAX_INTEGER:
@@ -114,16 +143,36 @@ def _check_header(message: pb.Snapshot) -> None:
         _refuse(f"interval from {start} to {end} (must end after its start, before 2^63)")
     if max(len(message.model_name), len(message.model_version)) > NAME_LENGTH:
         _refuse(f"model name or version of more than {NAME_LENGTH} characters")
-    if message.HasField("segment") and not message.segment.dimension:
-        _refuse("segment: has no dimension")
-    if max(len(message.segment.dimension), len(message.segment.value)) > NAME_LENGTH:
-        _refuse(f"segment: dimension or value of more than {NAME_LENGTH} characters")
+    if message.HasField("segment"):
+        if not message.segment.dimension:
+            _refuse("segment: has no dimension")
+        if max(len(message.segment.dimension), len(message.segment.value)) > NAME_LENGTH:
+            _refuse(f"segment: dimension or value of more than {NAME_LENGTH} characters")
     if len(message.packages_digest) > DIGEST_LENGTH:
         _refuse(f"packages_digest of {len(message.packages_digest)} characters (at most {DIGEST_LENGTH})")
     if max(message.rows, message.dropped_rows) > MAX_COUNT:
         _refuse(f"rows {message.rows}, dropped_rows {message.dropped_rows} (at most {MAX_COUNT})")
     if len(message.features) > MAX_FEATURES:
         _refuse(f"{len(message.features)} features (at most {MAX_FEATURES})")
+
+
+def _packed_columns(message: Any) -> tuple[list[tuple[BinnedColumns, Sequence[int]]], frozenset[FeatureKey]]:
+    """The packed columns with their places, ahead of all others, and what they are."""
+    blocks: list[tuple[BinnedColumns, Sequence[int]]] = []
+    keys: frozenset[FeatureKey] = frozenset()
+    end = len(message.features)
+    for place, packed_one in enumerate(message.packed_columns):
+        try:
+            block, distinct = read_packed_columns(packed_one)
+        except CorruptSnapshotError as error:
+            raise CorruptSnapshotError(f"packed_columns[{place}]: {error}") from error
+        start = end - len(message.features)
+        end += len(block.keys)
+        if end > MAX_FEATURES:
+            _refuse(f"{end} or more columns (at most {MAX_FEATURES})")
+        blocks.append((block, range(start, start + len(block.keys))))
+        keys = keys | distinct if keys else distinct
+    return blocks, keys
 
 
 def _check_unique(features: list[FeatureSummary]) -> None:
@@ -134,28 +183,60 @@ def _check_unique(features: list[FeatureSummary]) -> None:
             fail(f"features[{index}] {feature.key.name!r}: is there already as features[{first}]")
 
 
-def _bin_rows(message: pb.Snapshot) -> dict[int, list[BinRow]]:
-    """The rows of all bin matrices, by the position of the feature they belong to."""
+def _others(message: Any, matrices: Sequence[Matrix], done: Container[int]) -> dict[int, FeatureSummary]:
+    """The features that were not read yet, by place."""
+    bins = _bin_rows(message, matrices, done)
+    features: dict[int, FeatureSummary] = {}
+    for place, encoded in enumerate(message.features):
+        if place in done:
+            continue
+        try:
+            feature = pb.Feature.FromString(encoded)
+        except DecodeError:
+            fail(f"features[{place}]: {len(encoded)} bytes are no otel_ml.v1.Feature")
+        try:
+            features[place] = read_feature(feature, bins.get(place, ()))
+        except (CorruptSnapshotError, CorruptSketchError) as error:
+            raise CorruptSnapshotError(f"features[{place}] {feature.name[:NAME_LENGTH]!r}: {error}") from error
+    return features
+
+
+def _bin_rows(message: Any, matrices: Sequence[Matrix], done: Container[int]) -> dict[int, list[BinRow]]:
+    """The rows of all bin matrices, by the position of the feature they belong to, but of those that are done."""
     rows: dict[int, list[BinRow]] = defaultdict(list)
-    for place, matrix in enumerate(message.bin_matrices):
-        _read_matrix(matrix, f"bin_matrices[{place}]", len(message.features), rows)
+    layouts = {layout.hash: layout for layout in map(_layout, message.edges)}
+    for place, matrix in enumerate(matrices):
+        bins = matrix.counts.shape[1]
+        for index, edges_hash, row, held in zip(*matrix, matrix.held.tolist(), strict=True):
+            if index in done:
+                continue
+            if any(other.edges_hash == edges_hash for other, _ in rows[index]):
+                fail(f"bin_matrices[{place}]: feature index {index} comes twice with the same edges")
+            layout = layouts.get(edges_hash)
+            if layout is not None and layout.bins != bins:
+                fail(f"bin_matrices[{place}]: {bins} bins, where their edges cut {layout.bins}")
+            rows[index].append((AnchoredBins(edges_hash, row, layout), held))
     return rows
 
 
-def _read_matrix(matrix: pb.BinMatrix, subject: str, features: int, rows: dict[int, list[BinRow]]) -> None:
-    bins, indexes, hashes = matrix.bins, matrix.feature_indexes, matrix.edges_hashes
+def _layout(message: pb.Edges) -> BinLayout:
+    if not 1 <= len(message.values) < MAX_BINS:
+        fail(f"edges: {len(message.values)} values (1 to {MAX_BINS - 1})")
+    try:
+        return BinLayout(np.array(message.values, np.float64))
+    except ValueError as error:
+        raise CorruptSnapshotError(str(error)) from None
+
+
+def _matrix(message: Any, subject: str, features: int) -> Matrix:
+    bins, indexes, hashes = message.bins, list(message.feature_indexes), list(message.edges_hashes)
     if not 2 <= bins <= MAX_BINS:
         fail(f"{subject}: {bins} bins (2 to {MAX_BINS})")
-    if len(hashes) != len(indexes) or len(matrix.counts) != bins * len(indexes):
-        fail(f"{subject}: {len(indexes)} indexes, {len(hashes)} hashes, {len(matrix.counts)} counts of {bins} bins")
-    counts = read_counts(matrix.counts, subject).reshape(-1, bins)
-    for index, edges_hash, row, held in zip(indexes, hashes, counts, counts.sum(axis=1).tolist(), strict=True):
-        if index >= features:
-            fail(f"{subject}: feature index {index} of {features} features")
-        present = rows[index]
-        if present and any(other.edges_hash == edges_hash for other, _ in present):
-            fail(f"{subject}: feature index {index} comes twice with the same edges")
-        present.append((AnchoredBins(edges_hash, row), held))
+    if len(hashes) != len(indexes) or len(message.counts) != bins * len(indexes):
+        fail(f"{subject}: {len(indexes)} indexes, {len(hashes)} hashes, {len(message.counts)} counts of {bins} bins")
+    if max(indexes, default=-1) >= features:
+        fail(f"{subject}: feature index {max(indexes)} of {features} features")
+    return Matrix(indexes, hashes, read_counts(message.counts, subject).reshape(-1, bins))
 
 
 def _is_swollen(payload: bytes) -> bool:
@@ -164,7 +245,7 @@ def _is_swollen(payload: bytes) -> bool:
     try:
         for tag, start, end in _fields(payload, 0, len(payload)):
             fields += 1
-            if tag == _FEATURE_TAG:
+            if tag in (_FEATURE_TAG, _PACKED_TAG):
                 exemplars += sum(inner == _EXEMPLAR_TAG for inner, _, _ in _fields(payload, start, end))
             if fields > 2 * MAX_FEATURES or exemplars > _MAX_EXEMPLARS:
                 return True

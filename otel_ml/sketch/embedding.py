@@ -115,7 +115,7 @@ class EmbeddingSummary:
         projected: ProjectedVectors | None = None,
     ) -> EmbeddingSummary:
         """The summary of `count` vectors whose `mean`, `scatter` and `radial_moments` are these."""
-        products = scatter + count * np.outer(mean, mean)
+        products = scatter + count * np.multiply.outer(mean, mean)
         cubes, fourth = np.full(len(mean), np.nan), math.nan
         if radial is not None:
             square, spread, pulled = float(mean @ mean), float(products.trace()), products @ mean

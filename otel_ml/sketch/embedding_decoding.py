@@ -34,16 +34,14 @@ def read_vectors(message: pb.Embedding, valid: int, norms: NumericSummary) -> Em
             f"embedding: a mean of {len(message.mean)} and a scatter of {len(message.scatter)} numbers,"
             f" for {dimensions} dimensions ({kept} and {kept * (kept + 1) // 2})"
         )
-    scatter = np.empty((kept, kept))
-    rows, columns = upper_triangle(kept)
     with np.errstate(invalid="ignore"):  # NumPy warns of signalling NaNs
-        mean = np.array(message.mean, np.float64)
-        scatter[rows, columns] = scatter[columns, rows] = np.array(message.scatter, np.float64)
+        mean, triangle = np.array(message.mean, np.float64), np.array(message.scatter, np.float64)
+    scatter = triangle.take(_places(kept))
     variances = scatter.diagonal()
-    if not (np.isfinite(mean).all() and np.isfinite(scatter).all() and (variances >= 0.0).all()):
+    if not (np.isfinite(mean).all() and np.isfinite(triangle).all() and (variances >= 0.0).all()):
         fail("embedding: mean or scatter are not finite, or a variance is negative")
     deviations = np.sqrt(variances)
-    if not (np.abs(scatter) <= _ROUNDED * np.outer(deviations, deviations) + _SMALLEST).all():
+    if not (np.abs(scatter) <= _ROUNDED * np.multiply.outer(deviations, deviations) + _SMALLEST).all():
         fail("embedding: a covariance is larger than its variances allow")
     radial = _radial_moments(message, variances, valid)
     projected = _projected(message.projections, valid) if message.HasField("projections") else None
@@ -55,6 +53,15 @@ def upper_triangle(size: int) -> tuple[CountArray, CountArray]:
     """Rows and columns of the upper triangle of a square matrix, row by row."""
     rows, columns = np.triu_indices(size)
     return rows, columns
+
+
+@functools.lru_cache(maxsize=8)
+def _places(size: int) -> CountArray:
+    """(size, size) where each number of a symmetric matrix is among those of its upper triangle, row by row."""
+    places = np.empty((size, size), np.intp)
+    rows, columns = upper_triangle(size)
+    places[rows, columns] = places[columns, rows] = np.arange(len(rows))
+    return places
 
 
 def _radial_moments(message: pb.Embedding, variances: FloatArray, valid: int) -> tuple[FloatArray, float] | None:

@@ -58,6 +58,8 @@ class Counters:
         mismatched: Present, but not of the column's kind.
         positive_infinite: +inf, and integers beyond the range of a double.
         negative_infinite: -inf, likewise.
+        unchecked: Of all rows, those that came as a histogram, which counts finite values and nothing else: how many
+            rows without one there were beside them is not known.
     """
 
     rows: int = 0
@@ -65,6 +67,7 @@ class Counters:
     mismatched: int = 0
     positive_infinite: int = 0
     negative_infinite: int = 0
+    unchecked: int = 0
 
     @property
     def valid(self) -> int:
@@ -78,3 +81,4 @@ class Counters:
         self.mismatched += other.mismatched
         self.positive_infinite += other.positive_infinite
         self.negative_infinite += other.negative_infinite
+        self.unchecked += other.unchecked

@@ -31,7 +31,7 @@ MAX_EXEMPLARS: Final = 16
 """Of one feature."""
 MAX_INTEGER: Final = (1 << 63) - 1
 
-_ROLES: Final[dict[int, FeatureRole]] = {
+ROLES: Final[dict[int, FeatureRole]] = {
     pb.ROLE_FEATURE: FeatureRole.FEATURE,
     pb.ROLE_PREDICTION: FeatureRole.PREDICTION,
     pb.ROLE_SCORE: FeatureRole.SCORE,
@@ -71,14 +71,14 @@ def read_feature(message: pb.Feature, bins: Sequence[BinRow] = ()) -> FeatureSum
         CorruptSketchError: One of its images does.
     """
     name, kind = message.name, message.kind
-    role = _ROLES.get(message.role)
+    role = ROLES.get(message.role)
     if len(name) > NAME_LENGTH:
         fail(f"a name of {len(name)} characters (at most {NAME_LENGTH})")
     if role is None:
         fail(f"unknown role {message.role}")
     if role is FeatureRole.JOINT and (kind != pb.KIND_EMBEDDING or message.embedding.HasField("norms") or bins):
         fail(f"several features together of {pb.Kind.Name(kind) if kind in _OF_KIND else kind}, or with norms")
-    counters = _counters(message.counters)
+    counters = read_counters(message.counters)
     content: Content
     if kind == pb.KIND_NUMERIC:
         content = read_numbers(message, counters.valid, bins)
@@ -105,15 +105,27 @@ def read_feature(message: pb.Feature, bins: Sequence[BinRow] = ()) -> FeatureSum
         or (kind != pb.KIND_NUMERIC and (message.kll_doubles or message.kll_floats))
     ):
         fail(f"has sketches that do not belong to {pb.Kind.Name(kind)}")
-    return FeatureSummary(FeatureKey(role, name), content, counters, _exemplars(message.exemplars))
+    return FeatureSummary(FeatureKey(role, name), content, counters, read_exemplars(message.exemplars))
 
 
-def _counters(message: pb.Counters) -> Counters:
+def read_counters(message: pb.Counters) -> Counters:
+    """Counters that leave at least no value.
+
+    Raises:
+        CorruptSnapshotError: They contradict themselves.
+    """
     counters = Counters(
-        message.rows, message.missing, message.mismatched, message.positive_infinite, message.negative_infinite
+        message.rows,
+        message.missing,
+        message.mismatched,
+        message.positive_infinite,
+        message.negative_infinite,
+        message.unchecked,
     )
     if counters.rows > MAX_COUNT or counters.valid < 0:
         fail(f"counters: {counters.rows - counters.valid} rows without a finite value, of {counters.rows} rows")
+    if counters.unchecked > counters.valid:
+        fail(f"counters: {counters.unchecked} rows that came as a histogram, of {counters.valid} finite values")
     return counters
 
 
@@ -200,8 +212,12 @@ def _cardinality(message: pb.Feature) -> HyperLogLog:
     return HyperLogLog.from_image(message.hll) if message.hll else HyperLogLog()
 
 
-def _exemplars(messages: Sequence[pb.Exemplar]) -> list[Exemplar]:
-    """Those of reasons known here, and no more of each than are kept anyway."""
+def read_exemplars(messages: Sequence[pb.Exemplar]) -> list[Exemplar]:
+    """Those of reasons known here, and no more of each than are kept anyway.
+
+    Raises:
+        CorruptSnapshotError: There are too many, or one contradicts itself.
+    """
     if not messages:
         return []
     if len(messages) > MAX_EXEMPLARS:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Collection
 from typing import Final
 
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+
 from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.sketch.cardinality import HyperLogLog
 from otel_ml.sketch.embedding import EmbeddingSummary
@@ -28,7 +30,7 @@ from otel_ml.sketch.summary import (
 from otel_ml.sketch.text import bounded
 from otel_ml.sketch.text_codec import write_text_sums
 
-_ROLES: Final = {
+ROLE_NUMBERS: Final = {
     FeatureRole.FEATURE: pb.ROLE_FEATURE,
     FeatureRole.PREDICTION: pb.ROLE_PREDICTION,
     FeatureRole.SCORE: pb.ROLE_SCORE,
@@ -56,7 +58,7 @@ _REASONS: Final = {
 def write_feature(message: pb.Feature, summary: FeatureSummary) -> None:
     """Fill an empty message with a column's summary, except for its bins, which stand in a matrix of their own."""
     message.name = bounded_name(summary.key.name)
-    message.role = _ROLES[summary.key.role]
+    message.role = ROLE_NUMBERS[summary.key.role]
     message.kind = _KINDS[summary.kind]
     message.counters.CopyFrom(_counters(summary.counters))
     content = summary.content
@@ -83,7 +85,7 @@ def write_feature(message: pb.Feature, summary: FeatureSummary) -> None:
     elif isinstance(content, EmbeddingSummary):
         write_vectors(message.embedding, content)
     if summary.exemplars:
-        _write_exemplars(message, summary.exemplars)
+        write_exemplars(message.exemplars, summary.exemplars)
 
 
 def numbers_in(message: pb.Feature) -> pb.Feature | pb.Numbers:
@@ -157,10 +159,11 @@ def write_projection_layout(message: pb.Feature, content: EmbeddingSummary) -> N
         message.embedding.projections.deviations.extend(layout.deviations.tolist())
 
 
-def _write_exemplars(message: pb.Feature, exemplars: Collection[Exemplar]) -> None:
+def write_exemplars(messages: RepeatedCompositeFieldContainer[pb.Exemplar], exemplars: Collection[Exemplar]) -> None:
+    """Append the few that are kept of a column's exemplars."""
     for exemplar in merged_exemplars(exemplars):
         traced = exemplar.trace_id != 0 and exemplar.span_id != 0
-        message.exemplars.add(
+        messages.add(
             reason=_REASONS[exemplar.reason],
             trace_id=exemplar.trace_id.to_bytes(16, "big") if traced else b"",
             span_id=exemplar.span_id.to_bytes(8, "big") if traced else b"",
@@ -190,6 +193,7 @@ def _counters(counters: Counters) -> pb.Counters:
         mismatched=counters.mismatched,
         positive_infinite=counters.positive_infinite,
         negative_infinite=counters.negative_infinite,
+        unchecked=counters.unchecked,
     )
 
 

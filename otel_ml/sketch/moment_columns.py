@@ -36,11 +36,12 @@ class MomentColumns(NamedTuple):
             share = other.totals / total
             m2 = self.m2 + (other.m2 + delta * delta * (self.totals / total) * other.totals)
             mean = self.mean + delta * share
-            if not np.isfinite(delta).all():
+            if np.count_nonzero(np.isfinite(delta)) < len(delta):
                 mean = np.where(np.isfinite(delta), mean, self.mean * (self.totals / total) + other.mean * share)
         minimum, maximum = np.minimum(self.minimum, other.minimum), np.maximum(self.maximum, other.maximum)
         mean = np.minimum(np.maximum(mean, minimum), maximum)
-        if not (self.totals.all() and other.totals.all()):
+        # Counting is several times as quick as `all`.
+        if np.count_nonzero(self.totals) < len(total) or np.count_nonzero(other.totals) < len(total):
             mean = np.where(other.totals == 0, self.mean, np.where(self.totals == 0, other.mean, mean))
             m2 = np.where(other.totals == 0, self.m2, np.where(self.totals == 0, other.m2, m2))
         return MomentColumns(total, mean, m2, minimum, maximum)

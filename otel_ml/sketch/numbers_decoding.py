@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import NoReturn, TypeAlias
 
@@ -67,6 +68,9 @@ def read_moments(message: pb.Moments) -> Moments:
     low, high = moments.minimum, moments.maximum
     if not all(map(math.isfinite, (moments.mean, moments.m2, low, high))):
         fail("moments: not finite")
+    if moments.m2 == sys.float_info.max:
+        # Stands for what overflowed, or is not known.
+        moments.m2 = math.inf
     slack = 1e-9 * max(abs(low), abs(high))  # a mean is rounded
     if moments.count == 0 or moments.m2 < 0 or not low <= high or not low - slack <= moments.mean <= high + slack:
         fail(f"moments: count {moments.count}, mean {moments.mean}, m2 {moments.m2}, range [{low}, {high}]")

@@ -128,6 +128,7 @@ def packed_sketches(features: Iterable[FeatureSummary]) -> tuple[list[SketchedCo
             and content.histogram is not None
             and content.exact is None
             and not content.bins
+            and not feature.counters.unchecked
         ):
             columns = alike.setdefault(content.quantiles is not None, [])
             columns.append((feature, content, content.histogram))

@@ -13,6 +13,8 @@ from otel_ml.sketch.sketched_columns import SketchedColumns
 from otel_ml.sketch.summary import FeatureSummary
 
 FORMAT_VERSION = 1
+PACKED_FORMAT_VERSION = 2
+"""Of snapshots with packed columns."""
 ENCODING = "otel_ml.v1.Snapshot"
 
 

@@ -41,9 +41,13 @@ def test_words_fall_where_the_schema_says(texts):
         words = [word for word in words_of(text) if len(word) >= 3]
         counts = Counter(map(bucket, words))
         if words:
-            expected.append([round(63 * (counts[place] / len(words)) ** 0.5) for place in range(BUCKETS)])
+            expected.append([63 * (counts[place] / len(words)) ** 0.5 for place in range(BUCKETS)])
 
-    assert np.asarray(read(texts)[1]).tolist() == expected
+    found = np.reshape(read(texts)[1], (-1, BUCKETS))
+    assert len(found) == len(expected)
+    # Half way between two levels, which one it is depends on the order of the arithmetic.
+    assert np.abs(found - np.reshape(expected, (-1, BUCKETS))).max(initial=0) <= 0.5 + 1e-4
+    assert (found == np.rint(found)).all()
 
 
 @given(some_texts)
