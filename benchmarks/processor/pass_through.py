@@ -32,7 +32,7 @@ Running = Callable[[Path, str], contextlib.AbstractContextManager[Server]]
 
 def measure() -> Figures:
     """Processor time for each request until the backend has it, and that as a share of a Collector's."""
-    servers: dict[str, Running] = {"otel_ml": _processor}
+    servers: dict[str, Running] = {"otel_ml": _processor("grpc"), "otel_ml_http": _processor("http")}
     try:
         collector_binary()
     except NoCollectorError as error:
@@ -49,7 +49,7 @@ def measure() -> Figures:
         name = f"processor.pass_through.{records}_records"
         figures |= {f"{name}.{who}.cpu": Figure(cost * 1e6, "µs/request", None, None) for who, cost in cpu_s.items()}
         for who, cost in cpu_s.items():
-            if who != "otel_ml":
+            if not who.startswith("otel_ml"):
                 goal = {(100, "collector_queue_fsync"): 0.25, (1000, "collector"): 1.0}.get((records, who))
                 figures[f"{name}.of_{who}"] = Figure(cpu_s["otel_ml"] / cost, "x", goal, None)
     return figures
@@ -70,7 +70,7 @@ def _sent_and_arrived(server: Server, prepared: Path, records: int, sink: Sink, 
     """How many requests were taken, once all of their records have arrived: what is put off costs as well."""
     before = sink.items()
     most = _MOST_BYTES // (250 * records)
-    load = generate(server.target, prepared, seconds=seconds, requests=most)
+    load = generate(server.target, prepared, protocol=server.protocol, seconds=seconds, requests=most)
     if load.refused or not load.acked:
         raise RuntimeError(f"requests were refused: {load}")
     expected = before + load.acked * records
@@ -82,10 +82,13 @@ def _sent_and_arrived(server: Server, prepared: Path, records: int, sink: Sink, 
     return load.acked
 
 
-@contextlib.contextmanager
-def _processor(folder: Path, backend: str) -> Iterator[Server]:
-    with running_processor(Processor(folder, backend)) as server:
-        yield server
+def _processor(protocol: str) -> Running:
+    @contextlib.contextmanager
+    def running(folder: Path, backend: str) -> Iterator[Server]:
+        with running_processor(Processor(folder, backend, protocol=protocol)) as server:
+            yield server
+
+    return running
 
 
 def _collector(folder: Path, backend: str, queue: dict[str, Any], storage: dict[str, Any] | None) -> Any:

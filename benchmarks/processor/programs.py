@@ -73,6 +73,7 @@ def generate(
     target: str,
     bodies: Path,
     *,
+    protocol: str = "grpc",
     seconds: float = 3600.0,
     requests: int = 0,
     rate: float = 0.0,
@@ -83,6 +84,7 @@ def generate(
     """Send the bodies in turns: a closed loop, or at a rate, until the time is over or so many are sent."""
     options: dict[str, object] = {
         "target": target,
+        "protocol": protocol,
         "bodies": bodies,
         "seconds": seconds,
         "requests": requests,

@@ -21,7 +21,7 @@ from benchmarks.environment import ROOT
 from benchmarks.processor.programs import on_core
 
 _START_S: Final = 60.0
-_ADDRESS: Final = re.compile(rb"(?:receiving|OTLP/gRPC) on (127\.0\.0\.1:\d+)")
+_ADDRESS: Final = re.compile(rb"(?:receiving|OTLP/(gRPC|HTTP)) on (127\.0\.0\.1:\d+)")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -30,11 +30,13 @@ class Server:
     """One that runs.
 
     Attributes:
-        target: Where it takes OTLP/gRPC.
+        target: Where it takes OTLP.
+        protocol: "grpc" or "http".
     """
 
     process: subprocess.Popen[bytes]
     target: str = ""
+    protocol: str = "grpc"
 
     @property
     def cpu_s(self) -> float:
@@ -70,6 +72,7 @@ class Processor:
         drift: Settings of the `drift` processor that differ from the defaults.
         store: Likewise, of the store.
         exporter: Likewise, of the exporter.
+        protocol: How it receives: "grpc" or "http".
     """
 
     folder: Path
@@ -78,6 +81,7 @@ class Processor:
     drift: Mapping[str, object] = field(default_factory=dict)
     store: Mapping[str, object] = field(default_factory=dict)
     exporter: Mapping[str, object] = field(default_factory=dict)
+    protocol: str = "grpc"
 
     @property
     def directory(self) -> Path:
@@ -94,7 +98,7 @@ class Processor:
         retry = {"initial_interval": "50ms", "max_interval": "500ms", "max_elapsed_time": 0}
         way = {"receivers": ["otlp"], "exporters": ["otlp_grpc"]}
         return {
-            "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{self.port}"}}}},
+            "receivers": {"otlp": {"protocols": {self.protocol: {"endpoint": f"127.0.0.1:{self.port}"}}}},
             "processors": {"drift": dict(self.drift)},
             "exporters": {
                 "otlp_grpc": {"endpoint": f"http://{self.backend}", "retry_on_failure": retry, **self.exporter}
@@ -164,7 +168,8 @@ def once_ready(server: Server, log: Path | None) -> Server:
             said += some
             found = _ADDRESS.search(said)
             if found:
-                server.target = found[1].decode()
+                server.protocol = (found[1] or b"gRPC").decode().lower()
+                server.target = found[2].decode()
                 return server
             if not some:
                 break

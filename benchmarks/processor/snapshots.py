@@ -66,6 +66,8 @@ def measure() -> Figures:
             figures[f"processor.snapshots.half_load.{percentile}"] = Figure(
                 latency.latency_ms.get(percentile, float("inf")), "ms", goal, None
             )
+        over_http = _cost(folder, Shape(), sink.otlp, protocol="http")
+        figures |= _cost_figures("snapshots.over_http", over_http, None, 1e6 / GOAL_PER_S)
         sketched = Shape(with_baseline=False)
         figures |= _cost_figures("snapshots_without_baseline", _cost(folder, sketched, sink.otlp), limit, None)
         for varied, shape in SHAPES.items():
@@ -98,9 +100,9 @@ def _packed(folder: Path, backend: str) -> tuple[Cost, Load]:
     return cost, load
 
 
-def _cost(folder: Path, shape: Shape, backend: str) -> Cost:
+def _cost(folder: Path, shape: Shape, backend: str, protocol: str = "grpc") -> Cost:
     prepared = prepare(folder, shape)
-    with running_processor(_setup(folder, backend)) as server:
+    with running_processor(_setup(folder, backend, protocol)) as server:
         warm_up(server, prepared, shape)
         return cost_of(server, prepared, shape, scaled(5, 0.5))
 
@@ -112,9 +114,9 @@ def _echo(folder: Path, shape: Shape) -> float:
         return cost_of(server, prepared, shape, scaled(6, 0.5)).cpu_s
 
 
-def _setup(folder: Path, backend: str) -> Processor:
+def _setup(folder: Path, backend: str, protocol: str = "grpc") -> Processor:
     of_its_own = Path(tempfile.mkdtemp(dir=folder))
-    return Processor(of_its_own, backend, store=_STORE)
+    return Processor(of_its_own, backend, store=_STORE, protocol=protocol)
 
 
 def prepare(folder: Path, shape: Shape) -> Path:
@@ -132,13 +134,13 @@ def prepare(folder: Path, shape: Shape) -> Path:
 
 def warm_up(server: Server, prepared: Path, shape: Shape) -> None:
     """What a server pays once is none of what a request costs."""
-    generate(server.target, prepared, seconds=scaled(1, 0.3), producers=shape.replicas)
+    generate(server.target, prepared, protocol=server.protocol, seconds=scaled(1, 0.3), producers=shape.replicas)
 
 
 def cost_of(server: Server, prepared: Path, shape: Shape, seconds: float) -> Cost:
     """Processor time of the server for each request that it acknowledged."""
     before = server.cpu_s
-    load = generate(server.target, prepared, seconds=seconds, producers=shape.replicas)
+    load = generate(server.target, prepared, protocol=server.protocol, seconds=seconds, producers=shape.replicas)
     used = server.cpu_s - before
     if load.refused or not load.acked:
         raise RuntimeError(f"the server refused requests: {load}")

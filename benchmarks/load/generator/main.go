@@ -1,31 +1,19 @@
-// Sends prepared OTLP requests over gRPC, as fast as answers come or at a given rate, and says what came of them.
+// Sends prepared OTLP requests over gRPC or HTTP, as fast as answers come or at a given rate, and says what came of them.
 package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand"
 	"os"
 	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
-
-	"otel-ml/benchmarks/load/rawbytes"
 )
-
-var methods = map[string]string{
-	"logs":    "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-	"metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-	"traces":  "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-}
 
 type report struct {
 	Acked     uint64             `json:"acked"`
@@ -37,8 +25,7 @@ type report struct {
 
 type generator struct {
 	load        load
-	method      string
-	connections []*grpc.ClientConn
+	connections []client
 	next        atomic.Uint64
 	ackedBytes  atomic.Uint64
 	mutex       sync.Mutex
@@ -50,7 +37,8 @@ func main() {
 	target := flag.String("target", "", "host:port")
 	signal := flag.String("signal", "logs", "logs, metrics or traces")
 	bodies := flag.String("bodies", "", "file of prepared requests")
-	connections := flag.Int("connections", 4, "gRPC connections")
+	protocol := flag.String("protocol", "grpc", "grpc or http")
+	connections := flag.Int("connections", 4, "connections")
 	streams := flag.Int("streams", 8, "requests under way on each of them (closed loop)")
 	rate := flag.Float64("rate", 0, "requests a second (open loop); 0: as fast as answers come")
 	seconds := flag.Float64("seconds", 5, "for how long")
@@ -65,21 +53,20 @@ func main() {
 	run := rand.Uint64()
 	g := &generator{
 		load:    load{templates: templates, producers: *producers, run: run},
-		method:  methods[*signal],
 		refused: map[string]uint64{},
 	}
-	if g.method == "" {
+	if !strings.Contains(" logs metrics traces ", " "+*signal+" ") {
 		fail(fmt.Errorf("-signal: %q is none (logs, metrics, traces)", *signal))
 	}
 	for range *connections {
-		connection, err := grpc.NewClient("passthrough:///"+*target,
-			grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawbytes.Codec{}), grpc.MaxCallRecvMsgSize(1<<26)),
-			grpc.WithDisableRetry())
+		if *protocol == "http" {
+			g.connections = append(g.connections, newHttpClient(*target, *signal, *streams))
+			continue
+		}
+		connection, err := newGrpcClient(*target, *signal)
 		if err != nil {
 			fail(err)
 		}
-		connection.Connect()
 		g.connections = append(g.connections, connection)
 	}
 	begun := time.Now()
@@ -139,16 +126,13 @@ func (g *generator) open(rate float64, end time.Time, requests uint64) {
 	waiting.Wait()
 }
 
-func (g *generator) send(connection *grpc.ClientConn, body []byte, due time.Time) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	var answer []byte
-	err := connection.Invoke(ctx, g.method, &body, &answer)
+func (g *generator) send(connection client, body []byte, due time.Time) bool {
+	answer, refused := connection.export(body)
 	took := time.Since(due)
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
-	if err != nil {
-		g.refused[status.Code(err).String()]++
+	if refused != "" {
+		g.refused[refused]++
 		return false
 	}
 	// An answer without a partial success, or with an empty one, as Collectors give it, means that all was taken.
