@@ -68,7 +68,7 @@ class DriftProcessor:
         results: Takes gauges and events.
         log: Where to read on after a restart.
         reread: What an entry of the log holds for us.
-        dead_letters: Where snapshots go that came too late.
+        dead_letters: Where snapshots go that belong into no window.
         checkpoint_interval_s: How often to write what a restart should find; None keeps nothing and evaluates the open
             windows before it stops.
     """
@@ -167,13 +167,12 @@ class DriftProcessor:
                     task.cancel()
                 keeps = self._checkpoint_interval_s is not None
                 await self._conclude(self._windows.close_due() if keeps else self._windows.close_all())
-                await self._put_late_aside()
+                await self._put_aside()
                 try:
                     await self._write()
                 except Exception as error:
-                    # A full disk, say. What cannot be kept is worth more evaluated early than never.
+                    # A full disk, say. The log still holds what the last checkpoint does not.
                     self._telemetry.failed("keep", error)
-                    await self._conclude(self._windows.close_all())
             await asyncio.gather(*self._tasks, return_exceptions=True)
         except Exception as error:
             self._telemetry.failed("shutdown", error)
@@ -223,7 +222,7 @@ class DriftProcessor:
                 if due and self._checkpoint_interval_s is not None:
                     # Or a crash would bring back a window that is already concluded.
                     await self._write()
-                await self._put_late_aside()
+                await self._put_aside()
             try:
                 await asyncio.wait_for(self._window_due.wait(), _TICK_S)
             except (TimeoutError, asyncio.TimeoutError):
@@ -346,6 +345,9 @@ class DriftProcessor:
             with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
                 await asyncio.wait_for(self._checkpoint_due.wait(), self._checkpoint_interval_s)
             async with self._closing:
+                # A window that had to make room is in no checkpoint any more: its last word comes first.
+                while due := self._windows.close_due():
+                    await self._conclude(due)
                 await self._write()
 
     async def _write(self) -> None:
@@ -367,10 +369,10 @@ class DriftProcessor:
             self._log.hold(SOURCE, position)
             self._checkpoint_position = position
 
-    async def _put_late_aside(self) -> None:
-        late, self._merger.late = self._merger.late, []
-        if late:
-            await self._dead_letters.put(late)
+    async def _put_aside(self) -> None:
+        letters, self._merger.aside = self._merger.aside, []
+        if letters:
+            await self._dead_letters.put(letters)
 
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(self._telemetry.guard(name, work)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,8 +16,11 @@ from otel_ml.sketch.feature import ModelKey
 from otel_ml.sketch.snapshot import Snapshot
 
 SOURCE: Final = "drift"
-# Requests with snapshots that came too late and wait to be put aside; what is beyond is counted like them, no more.
-_LATE_LIMIT: Final = 1000
+# What becomes of snapshots that somebody may want to look at, for they are in no window.
+_ASIDE: Final = frozenset({Outcome.LATE.value, Outcome.FUTURE.value, Outcome.TOO_MANY_WINDOWS.value})
+# Requests that wait to be put aside; what is beyond is counted like them, no more.
+_ASIDE_LIMIT: Final = 1000
+_MODELS_LIMIT: Final = 1000
 
 
 class Merger:
@@ -24,7 +28,7 @@ class Merger:
 
     Attributes:
         position: Everything before it in the log is merged.
-        late: Requests with snapshots whose window was closed, to be put aside by whoever empties the list.
+        aside: Requests with snapshots that are in no window, to be put aside by whoever empties the list.
     """
 
     def __init__(
@@ -39,35 +43,31 @@ class Merger:
         self._missing = 0
         self._forgotten = 0
         self.position = 0
-        self.late: list[DeadLetter] = []
+        self.aside: list[DeadLetter] = []
 
     def observe(self, request: Request, end: int) -> None:
         """Merge what an accepted request holds; never raises."""
-        late = 0
+        aside: Counter[str] = Counter()
         for snapshot in request.snapshots:
             try:
                 outcome = self._merge(snapshot)
             except Exception as error:
                 self._telemetry.failed("merge", error)
                 outcome = "failed"
-            late += outcome == Outcome.LATE.value
+            if outcome in _ASIDE:
+                aside[outcome] += 1
             self._outcome(outcome).add()
         if request.histograms:
             try:
                 self._merge_histograms(request.histograms)
             except Exception as error:
                 self._telemetry.failed("merge", error)
-        if late and len(self.late) < _LATE_LIMIT:
-            self.late.append(
-                DeadLetter(
-                    SOURCE,
-                    request.signal,
-                    Outcome.LATE.value,
-                    f"{late} of {len(request.snapshots)} snapshots are of windows that are closed",
-                    late,
-                    request.taken or request.body,
-                )
-            )
+        if aside and len(self.aside) < _ASIDE_LIMIT:
+            ((reason, _),) = aside.most_common(1)
+            found = ", ".join(f"{number} {outcome}" for outcome, number in aside.items())
+            detail = f"of {len(request.snapshots)} snapshots: {found}"
+            body = request.taken or request.body
+            self.aside.append(DeadLetter(SOURCE, request.signal, reason, detail, aside.total(), body))
         self.position = end
 
     def _merge_histograms(self, points: Sequence[HistogramPoint]) -> None:
@@ -127,7 +127,7 @@ class Merger:
         if series is None:
             series = self._telemetry.series(semconv.PROCESSOR_ROWS, model_name=model.name, model_version=model.version)
             # Names come from whoever sends; those that are found again make up for it.
-            if len(self._rows) >= _LATE_LIMIT:
+            if len(self._rows) >= _MODELS_LIMIT:
                 self._rows.clear()
             self._rows[model] = series
         return series

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from dataclasses import replace
 
 import grpc
@@ -249,6 +250,24 @@ async def test_a_snapshot_that_is_too_late_is_put_aside(tmp_path):
         (letter,) = box.letters(reasons=["late"])
         (kept,) = decode.read_logs(box.body(letter.id), take=False).snapshots
     assert kept.rows == 70
+
+
+async def test_a_clock_that_runs_ahead_moves_nobody_elses_windows_and_is_put_aside(tmp_path):
+    """An hour is more than the ten minutes that are allowed."""
+    ahead = replace(
+        Producer(b"ahead" * 3 + b"!").snapshot(numeric("amount", range(30))),
+        start_time_unix_nano=time.time_ns() + 3_540_000_000_000,
+        end_time_unix_nano=time.time_ns() + 3_600_000_000_000,
+    )
+    store = tmp_path / "store"
+    with OtlpSink() as sink:
+        async with running(tmp_path, sink, store=store) as service:
+            await service.snapshots(ahead)
+            await until(lambda: service.total(semconv.PROCESSOR_DEAD_LETTERS, processor_outcome="kept") == 1)
+            assert service.total(semconv.PROCESSOR_ROWS) == 0
+
+    with DeadLetterBox(store) as box:
+        assert [(letter.reason, letter.items) for letter in box.letters()] == [("future", 1)]
 
 
 async def test_what_was_accepted_is_merged_after_a_crash(tmp_path):
