@@ -211,6 +211,8 @@ def _bounded_moments(columns: BinnedColumns) -> npt.NDArray[np.float64]:
     # Sums of values near 1e308 overflow. Halves of the ends of no values are no numbers either.
     with np.errstate(invalid="ignore"):
         middle = low / 2 + high / 2
-        mean = np.minimum(np.maximum(np.where(np.isnan(columns.mean), middle, columns.mean), low), high)
+        mean = np.where(np.isnan(columns.mean), middle, columns.mean)
+        # Not by the larger and the smaller of two: of 0.0 and -0.0 that is either.
+        mean = np.where(mean < low, low, np.where(mean > high, high, mean))
     m2 = np.where(np.isnan(columns.m2), _LARGEST, np.minimum(columns.m2, _LARGEST))
     return np.where(columns.totals > 0, np.array([low, mean, high, m2]), 0.0).astype(_DOUBLE)
