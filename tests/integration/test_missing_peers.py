@@ -2,13 +2,14 @@
 
 import pytest
 from peers.build import PEERS, Peer
-from peers.running import REQUIRED, program
+from peers.running import REQUIRED, WAIT_S, program
 
 
 @pytest.fixture
 def nobody(tmp_path, monkeypatch):
     """The name of a peer that nobody has obtained."""
     monkeypatch.setitem(PEERS, "nobody", Peer("nobody", (tmp_path / "nobody",), lambda: None, "1.0", ("--version",)))
+    monkeypatch.delenv(WAIT_S, raising=False)
     return "nobody"
 
 

@@ -29,8 +29,8 @@ from peers.build import PEERS, ROOT
 
 CONFIGURATIONS = ROOT / "deploy" / "collector"
 REQUIRED = "OTEL_ML_REQUIRE_PEERS"
+WAIT_S = "OTEL_ML_WAIT_FOR_PEERS_S"
 PATIENCE_S = 120
-BUILDING_S = 1200
 _SERVICES = {"Logs": "logs", "Metrics": "metrics", "Trace": "trace"}
 
 
@@ -191,10 +191,10 @@ _WITHOUT_A_PORT_FOR_ITS_METRICS = ["--set=service.telemetry.metrics.level=none"]
 def program(name: str) -> Path:
     """The program of a peer; the test is skipped where it is not there, or fails where the environment says so.
 
-    Where it says so, the peer may still be under construction: CI builds while other tests run.
+    The peer may still be under construction, for as long as the environment says: CI builds while other tests run.
     """
     peer = PEERS[name]
-    deadline = time.monotonic() + (BUILDING_S if os.environ.get(REQUIRED) == "1" else 0)
+    deadline = time.monotonic() + float(os.environ.get(WAIT_S, "0"))
     while not peer.present and time.monotonic() < deadline:
         time.sleep(1)
     if not peer.present:
