@@ -153,10 +153,6 @@ class Deduplicator:
         self._changed.clear()
         return changes
 
-    def mark_dirty(self, changes: Iterable[str]) -> None:
-        """These changes are still to be written."""
-        self._changed.update(changes)
-
     def restore(self, kept: Mapping[str, bytes]) -> None:
         """Remember what `encode` gave.
 

@@ -154,16 +154,11 @@ class WindowStore:
         return given
 
     def take_changes(self) -> Changes:
-        """What has changed since this was last asked; to be given back to `mark_dirty` if it could not be written."""
+        """What has changed since this was last asked; if it could not be written, all there is has to be next time."""
         changes = Changes(frozenset(self._changed_streams), frozenset(self._changed_windows))
         self._changed_streams.clear()
         self._changed_windows.clear()
         return changes
-
-    def mark_dirty(self, changes: Changes) -> None:
-        """These changes are still to be written."""
-        self._changed_streams |= changes.streams
-        self._changed_windows |= changes.windows
 
     def restore_stream(self, model: ModelKey, latest_end_unix_nano: int, closed_until_unix_nano: int) -> None:
         """Put back how far a model's time had come; the time in between did not pass for it."""
