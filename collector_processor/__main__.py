@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from collector_processor import process
 from collector_processor.errors import InvalidConfigurationError, StartError
 
 _INVALID_CONFIGURATION = 2
@@ -29,7 +30,8 @@ _CANNOT_START = 1
 @click.option("--verbose", is_flag=True, help="Log more.")
 def processor(path: Path, *, validate: bool, verbose: bool) -> None:
     """Turn the sketches of model servers into drift metrics and alerts, and pass all other telemetry on."""
-    from collector_processor.config import load
+    with process.loading():
+        from collector_processor.config import load
 
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
@@ -46,7 +48,8 @@ def processor(path: Path, *, validate: bool, verbose: bool) -> None:
         click.echo(f"{path}: valid")
         return
 
-    from collector_processor.service import Service
+    with process.loading():
+        from collector_processor.service import Service
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -58,10 +61,12 @@ def processor(path: Path, *, validate: bool, verbose: bool) -> None:
         for protocol, address in service.listening:
             click.echo(f"otel-ml processor: receiving {protocol} on {address}")
         sys.stdout.flush()
+        process.settle()
         await stop.wait()
         await service.shutdown()
         click.echo("otel-ml processor: stopped")
 
+    process.prepare()
     try:
         _run(run())
     except StartError as error:
