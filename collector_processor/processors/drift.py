@@ -41,6 +41,7 @@ from collector_processor.processors.windows import Window, WindowStore
 from collector_processor.self_telemetry import SelfTelemetry
 from otel_ml import semconv
 from otel_ml.baseline import Baseline
+from otel_ml.drift import special
 from otel_ml.drift.detector import DriftDetector
 from otel_ml.errors import ConfigurationError
 from otel_ml.sketch.feature import ModelKey
@@ -59,6 +60,8 @@ _CHECKPOINT_BYTES: Final = 64 * 1024 * 1024
 # Or, in a smaller log, such a part of it: what no checkpoint covers stays there, whoever else is done with it.
 _CHECKPOINT_SHARE: Final = 4
 _RECOVERY_BYTES: Final = 4 * 1024 * 1024
+# What detectors need and starting does not is loaded so long after it: by then whoever waited has been served.
+_WARM_UP_S: Final = 5.0
 
 
 class DriftProcessor:
@@ -152,6 +155,7 @@ class DriftProcessor:
             self._telemetry.failed("restore", error)
         await self._read_on()
         self._run("close_windows", self._close_windows)
+        self._run("warm_up", self._warm_up)
         if self._settings.repeat:
             self._run("repeat", self._repeat)
         if self._checkpoint_interval_s is not None:
@@ -210,6 +214,11 @@ class DriftProcessor:
                     except Exception as error:
                         self._telemetry.failed("recover", error)
                 self._merger.observe(request, stored.end)
+
+    async def _warm_up(self) -> None:
+        """Load what the first evaluation would otherwise load before it evaluates."""
+        await asyncio.sleep(_WARM_UP_S)
+        await self._in_thread(special.load)
 
     async def _close_windows(self) -> None:
         # Before Python 3.12, wait_for forgets a cancellation that meets the end of what it waits for: a snapshot that
@@ -276,7 +285,8 @@ class DriftProcessor:
         self._say_why_not(evaluation)
         now = time.time_ns()
         events: list[Event] = []
-        change = self._common_changes.observe(evaluation)
+        # In the thread, because the first one loads scipy.stats: a second in which nobody would be answered.
+        change = await self._in_thread(partial(self._common_changes.observe, evaluation))
         if change is not None:
             events.append(report.common_change_event(evaluation, change, now))
             _log.info("%s", events[0].body)

@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import erfc
 
+from otel_ml.drift import special
 from otel_ml.drift.quadratic import row_sums
 from otel_ml.drift.rank_noise import RankNoise, own_presence, presence, within_reach
 from otel_ml.sketch.sketch import FloatArray
@@ -43,7 +43,7 @@ class AbsoluteBridge(NamedTuple):
         has_area = self.signed_variance > 0
         variance = np.where(has_area, self.signed_variance, 1.0)
         excess = np.square(areas) - _PART * np.maximum(0.0, self.second_moment - self.signed_variance)
-        p_values: FloatArray = np.where(has_area, erfc(np.sqrt(np.maximum(0.0, excess) / (2 * variance))), 1.0)
+        p_values: FloatArray = np.where(has_area, special.erfc(np.sqrt(np.maximum(0.0, excess) / (2 * variance))), 1.0)
         return p_values
 
 

@@ -14,8 +14,8 @@ from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc
 
+from otel_ml.drift import special
 from otel_ml.sketch.distribution import CategoricalDistribution
 from otel_ml.sketch.sketch import FloatArray
 
@@ -206,7 +206,7 @@ def _is_new(pair: IndexArray, reference: FloatArray, current: FloatArray, n: Flo
         share = (np.where(is_current_more[some], m[pair[some]], n[pair[some]])) / (n + m)[pair[some]]
         less = reference[some] + current[some] - more[some]
         # The binomial probability of at least as many: Abramowitz & Stegun, 26.5.24.
-        found[some] = betainc(more[some], less + 1, share) * rare_ones <= _NEW_BY_CHANCE
+        found[some] = special.betainc(more[some], less + 1, share) * rare_ones <= _NEW_BY_CHANCE
     return found
 
 

@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import fdtrc, gammaln, stdtr
 
+from otel_ml.drift import special
 from otel_ml.sketch.sketch import FloatArray
 
 
@@ -55,7 +55,7 @@ def one_way(groups: Groups, noise: FloatArray | float = 0.0) -> FloatArray:
     # Next to no spread is as good as none.
     with np.errstate(over="ignore"):
         statistic = np.divide(between, within, out=np.full_like(between, np.inf), where=within > 0)
-    p_value = np.where(between > 0, fdtrc(number - 1, np.maximum(freedom, 1), statistic), 1.0)
+    p_value = np.where(between > 0, special.fdtrc(number - 1, np.maximum(freedom, 1), statistic), 1.0)
     floored: FloatArray = np.where(freedom > 0, np.maximum(p_value, rarest(groups.n)), np.nan)
     return np.where(np.isnan(within), np.nan, floored)
 
@@ -76,7 +76,7 @@ def two_means(groups: Groups) -> FloatArray:
     difference = np.abs(groups.mean[:, 1] - groups.mean[:, 0])
     # Without any spread, 0 / 0 is no difference.
     statistic = np.divide(difference, np.sqrt(total), out=np.full_like(total, np.inf), where=total > 0)
-    welch = np.where(difference > 0, 2 * stdtr(freedom, -statistic), 1.0)
+    welch = np.where(difference > 0, 2 * special.stdtr(freedom, -statistic), 1.0)
     return np.maximum(welch, one_way(groups))
 
 
@@ -85,7 +85,7 @@ def rarest(count: FloatArray) -> FloatArray:
 
     Two values of 0 and two of 1 have no spread, and still are no proof of anything.
     """
-    arrangements = gammaln(count.sum(axis=1) + 1) - gammaln(count + 1).sum(axis=1)
+    arrangements = special.gammaln(count.sum(axis=1) + 1) - special.gammaln(count + 1).sum(axis=1)
     probability: FloatArray = np.exp(np.minimum(0.0, math.log(2) - arrangements))
     return probability
 

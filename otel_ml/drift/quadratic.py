@@ -17,8 +17,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import chdtrc
 
+from otel_ml.drift import special
 from otel_ml.drift.functions import Functions
 from otel_ml.drift.rank_noise import RankNoise, own_presence, presence
 from otel_ml.sketch.sketch import FloatArray
@@ -40,7 +40,7 @@ class ChiSquaredSum(NamedTuple):
         standard = (values - self.first) * np.sqrt(freedom / second)
         # Below the mean of a sum with few degrees of freedom there may be nothing left of its χ².
         p_values: FloatArray = np.where(
-            has_weights & (values > 0), chdtrc(freedom, np.maximum(0.0, freedom + standard)), 1.0
+            has_weights & (values > 0), special.chdtrc(freedom, np.maximum(0.0, freedom + standard)), 1.0
         )
         return p_values
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.special import gammaln, ndtr
 
+from otel_ml.drift import special
 from otel_ml.sketch.bins import BinLayout
 from otel_ml.sketch.distribution import NumericDistribution
 from otel_ml.sketch.exact import ExactCounts
@@ -161,7 +161,7 @@ def increase_p_value(count: int, total: int, reference_count: int, reference_tot
     if bad > _EXACT_LIMIT:
         share = bad / everything
         deviation = math.sqrt(share * (1 - share) * (1 / total + 1 / reference_total))
-        return float(ndtr((reference_count / reference_total - count / total) / deviation))
+        return float(special.ndtr((reference_count / reference_total - count / total) / deviation))
     # Hypergeometric: of `bad` values drawn from everything, how many came from the current window.
     k = np.arange(count, min(bad, total) + 1)
     log_probability = (
@@ -174,7 +174,7 @@ def _log_choose(
     n: int, k: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     chosen: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = (
-        gammaln(n + 1) - gammaln(k + 1) - gammaln(np.maximum(n - k, 0) + 1)
+        special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(np.maximum(n - k, 0) + 1)
     )
     return chosen
 

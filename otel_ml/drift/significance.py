@@ -17,8 +17,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import chdtrc, chdtri, kolmogorov
 
+from otel_ml.drift import special
 from otel_ml.drift.rank_noise import RankNoise, lift_of_supremum
 from otel_ml.sketch.sketch import FloatArray
 
@@ -58,7 +58,7 @@ def homogeneity_p_values(
         noisy = np.flatnonzero(noise.own)
         differences = (reference - current)[noisy]
         statistic[noisy] = _noisy_statistic(differences, pooled[noisy], by_chance[noisy], noise.of(noisy))
-    p_values: FloatArray = np.where(freedom > 0, chdtrc(np.maximum(freedom, 1), statistic), 1.0)
+    p_values: FloatArray = np.where(freedom > 0, special.chdtrc(np.maximum(freedom, 1), statistic), 1.0)
     return p_values
 
 
@@ -85,7 +85,7 @@ def psi_null_quantile(probability: float, n_reference: int, n_current: int, cell
     """The PSI that stays above all but `1 - probability` of what chance alone produces."""
     if cells < 2:
         return 0.0
-    return float(chdtri(cells - 1, 1 - probability)) * (1 / n_reference + 1 / n_current)
+    return float(special.chdtri(cells - 1, 1 - probability)) * (1 / n_reference + 1 / n_current)
 
 
 def jensen_shannon_null_quantile(probability: float, n_reference: int, n_current: int, cells: int) -> float:
@@ -128,5 +128,5 @@ def kolmogorov_smirnov_p_values(
         distance = np.maximum(0.0, distance - lift_of_supremum(noise, variance, shares))
         variance = variance + 4 * noise.common
     root = 1 / np.sqrt(variance)
-    p_values: FloatArray = kolmogorov((root + 0.12 + 0.11 / root) * distance)
+    p_values: FloatArray = special.kolmogorov((root + 0.12 + 0.11 / root) * distance)
     return p_values

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import erfc
 
+from otel_ml.drift import special
 from otel_ml.drift.columns import Columns
 from otel_ml.sketch.distribution import CategoricalDistribution
 from otel_ml.sketch.sketch import FloatArray
@@ -67,7 +67,7 @@ def fisher_p_values(table: Tables) -> FloatArray:
     # As close to the mean as half a value allows.
     off = np.maximum(0.0, np.abs(table.current[known] - mean[known]) - 0.5)
     variable = np.where(deviation[known] > 0, deviation[known], 1.0)
-    p_value[known] = erfc(off / variable / np.sqrt(2))
+    p_value[known] = special.erfc(off / variable / np.sqrt(2))
     is_near = np.abs(table.current - mean) < _DEVIATIONS * deviation + _VALUES - 1
     exact = np.flatnonzero((deviation <= _EXACT_UP_TO) & is_near)
     exact = exact[np.argsort(deviation[exact])]

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
+from otel_ml.drift import special
 from otel_ml.drift.classifier.pooled_rows import MAX_CODES, PooledRows
 from otel_ml.errors import ConfigurationError
 from otel_ml.sketch.row_sample import RowSample
@@ -105,7 +105,7 @@ def classify(
         weights = np.array([part.weight for part in parts])
         excess = np.array([part.excess for part in parts])
         z = float(weights @ (excess / [part.deviation for part in parts])) / math.sqrt(float(weights @ weights))
-        p_value = float(ndtr(-z))
+        p_value = float(special.ndtr(-z))
         importances = _importances(rows, parts, chance) if p_value <= _LEVEL else {}
     per_part = weights / [part.deviation for part in parts]
     auc = 0.5 + float(per_part @ excess / per_part.sum())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import rel_entr
 
+from otel_ml.drift import special
 from otel_ml.drift.detector import require_integer
 from otel_ml.drift.explanation.labelled_cells import cells_of_categories, cells_of_numbers
 from otel_ml.sketch.distribution import CategoricalDistribution, Distribution, NumericDistribution
@@ -60,7 +60,7 @@ def moved_cells(reference: Distribution, current: Distribution, k: int = 3, bins
     was, now = cells.reference, cells.current
     middle = (was + now) / 2
     by_chance = (1 - middle) * cells.variance / 4
-    terms = np.maximum(0.0, rel_entr(was, middle) + rel_entr(now, middle) - by_chance)
+    terms = np.maximum(0.0, special.rel_entr(was, middle) + special.rel_entr(now, middle) - by_chance)
     total = terms.sum()
     heaviest = [position for position in np.argsort(-terms, kind="stable")[:k].tolist() if terms[position] > 0.0]
     return [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from scipy.special import chdtrc
 
+from otel_ml.drift import special
 from otel_ml.sketch.sketch import CountArray, FloatArray
 
 _EXPECTED: Final = 5.0
@@ -32,7 +32,7 @@ def same_shares_p_value(reference: CountArray, current: CountArray) -> float | N
     if cells.shape[1] < 2:
         return None
     expected = np.outer((n, m), cells.sum(axis=0)) / (n + m)
-    return float(chdtrc(cells.shape[1] - 1, ((cells - expected) ** 2 / expected).sum()))
+    return float(special.chdtrc(cells.shape[1] - 1, ((cells - expected) ** 2 / expected).sum()))
 
 
 def _pooled(cells: FloatArray, smaller: float) -> FloatArray:

@@ -6,8 +6,8 @@ import math
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
 
+from otel_ml.drift import special
 from otel_ml.sketch.sketch import CountArray, FloatArray
 
 _NOISE: Final = 0.5
@@ -37,7 +37,7 @@ class Mixture(NamedTuple):
 
         They stand around what was solved, so that clipping moves none inwards.
         """
-        width = float(ndtri((1 + confidence) / 2)) * self.deviations
+        width = float(special.ndtri((1 + confidence) / 2)) * self.deviations
         lower = np.minimum(self.shares - width, self.clipped())
         upper = np.maximum(self.shares + width, self.clipped())
         return np.clip(lower, 0.0, 1.0), np.clip(upper, 0.0, 1.0)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
+from otel_ml.drift import special
 from otel_ml.drift.detector import require_number
 from otel_ml.drift.false_discovery import benjamini_hochberg
 from otel_ml.drift.multivariate.correlation_noise import CERTAIN
@@ -79,7 +79,7 @@ class CorrelationShift(MultivariateDetector):
         deviations = _deviations(pair, pairs) * (
             1 - np.square((pair.n * pairs.was + pair.m * pairs.now) / (pair.n + pair.m))
         )
-        beyond = np.abs(pairs.now - pairs.was) - float(ndtri(1 - 0.25 / len(pairs.was))) * deviations
+        beyond = np.abs(pairs.now - pairs.was) - float(special.ndtri(1 - 0.25 / len(pairs.was))) * deviations
         score = max(0.0, float(beyond.max()))
         p_values = _p_values(pair, pairs)
         return score, None if p_values is None else min(1.0, float(p_values.min()) * len(p_values))
@@ -156,7 +156,7 @@ def _p_values(pair: VectorPair, pairs: _Pairs) -> FloatArray | None:
     standardised = np.abs(_fisher(pairs.now) - _fisher(pairs.was)) / deviations
     lopsided = np.abs(skewness[pairs.first] * skewness[pairs.second]) * (1 / pair.n**2 + 1 / pair.m**2)
     # The second term of Cornish & Fisher (1938), such that what is certain stays so.
-    p_values: FloatArray = 2 * ndtr(-standardised / (1 + lopsided / 6 / unit**3 * standardised))
+    p_values: FloatArray = 2 * special.ndtr(-standardised / (1 + lopsided / 6 / unit**3 * standardised))
     return p_values
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
-from scipy.special import betaln, fdtrc
 
+from otel_ml.drift import special
 from otel_ml.drift.detector import require_number
 from otel_ml.drift.multivariate.detector import MultivariateDetector
 from otel_ml.drift.multivariate.vectors import VectorPair
@@ -76,7 +76,7 @@ def _distance(along: FloatArray, spread: FloatArray, n: int, m: int) -> tuple[fl
     effective = n * (m / (n + m))
     unbiased = squared * max(0.0, (freedom - p - 1) / freedom) - p / effective
     ratio = squared * effective * (freedom - p + 1) / (p * freedom)
-    return max(0.0, unbiased), float(fdtrc(p, freedom - p + 1, ratio))
+    return max(0.0, unbiased), float(special.fdtrc(p, freedom - p + 1, ratio))
 
 
 def _moved_constants(pair: VectorPair, constant: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> FloatArray:
@@ -91,5 +91,5 @@ def _moved_constants(pair: VectorPair, constant: np.ndarray[tuple[int], np.dtype
 def _separation_p_value(pair: VectorPair) -> float:
     """The probability that chance parts n + m vectors, n of one value and m of another, just so; for any dimension."""
     n, m = pair.n, pair.m
-    log_ways = -math.log(n + m + 1) - float(betaln(n + 1, m + 1))
+    log_ways = -math.log(n + m + 1) - float(special.betaln(n + 1, m + 1))
     return min(1.0, pair.dimensions * math.exp(-log_ways))

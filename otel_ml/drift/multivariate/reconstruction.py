@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
-from scipy.special import ndtr
 
+from otel_ml.drift import special
 from otel_ml.drift.detector import require_number
 from otel_ml.drift.multivariate.covariance import MOST
 from otel_ml.drift.multivariate.detector import MultivariateDetector
@@ -79,7 +79,7 @@ class ReconstructionError(MultivariateDetector):
         score = min(MOST, math.sqrt(max(0.0, difference**2 - noise)) / own)
         if pair.excess_kurtosis is None or min(pair.n / pair.dimensions, pair.m) < _FEWEST_TO_TEST:
             return score, None
-        return score, float(2 * ndtr(-abs(difference) / math.sqrt(noise)))
+        return score, float(2 * special.ndtr(-abs(difference) / math.sqrt(noise)))
 
 
 def _error_variance(spread: FloatArray, kept: int, kurtosis: float) -> float:

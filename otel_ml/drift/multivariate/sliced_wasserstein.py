@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import kolmogorov
 
+from otel_ml.drift import special
 from otel_ml.drift.detector import require_number
 from otel_ml.drift.multivariate.detector import MultivariateDetector
 from otel_ml.drift.multivariate.vectors import VectorPair
@@ -57,5 +57,5 @@ class SlicedWasserstein(MultivariateDetector):
         deviations = np.sqrt(pooled * (1 - pooled) / effective)
         chance = BIN_WIDTH * math.sqrt(2 / math.pi) * float(deviations.sum()) / SLICES
         root = math.sqrt(effective)
-        p_value = SLICES * float(kolmogorov((root + 0.12 + 0.11 / root) * float(apart.max())))
+        p_value = SLICES * float(special.kolmogorov((root + 0.12 + 0.11 / root) * float(apart.max())))
         return math.sqrt(max(0.0, distance**2 - chance**2)), min(1.0, p_value)

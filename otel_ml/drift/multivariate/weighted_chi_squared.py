@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from scipy.special import chdtrc
+from otel_ml.drift import special
 
 
 class WeightedChiSquared(NamedTuple):
@@ -36,4 +36,4 @@ class WeightedChiSquared(NamedTuple):
             return 1.0 if squared <= self.first else 0.0
         freedom = self.second**3 / self.third**2
         moved = freedom + (squared - self.first) * math.sqrt(freedom / self.second)
-        return float(chdtrc(freedom, max(0.0, moved)))
+        return float(special.chdtrc(freedom, max(0.0, moved)))

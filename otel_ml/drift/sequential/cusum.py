@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from otel_ml.drift.detector import require_number
@@ -44,14 +45,14 @@ class Cusum:
         ConfigurationError: A setting is not valid.
     """
 
-    __slots__ = ("_above", "_allowance", "_below", "_is_alarming", "_limit", "_threshold")
+    __slots__ = ("_above", "_allowance", "_below", "_is_alarming", "_limit", "_run_length")
 
     def __init__(self, shift: float = 1.0, run_length: float = 100_000, limit: float = 4.0) -> None:
         require_number("cusum::shift", shift, above=0.01, at_most=4)
         require_number("cusum::run_length", run_length, above=50, at_most=1e12)
         require_number("cusum::limit", limit, above=shift / 2)
         self._allowance = shift / 2
-        self._threshold = decision_interval(shift / 2, run_length)
+        self._run_length = run_length
         self._limit = limit
         self._above = self._below = 0.0
         self._is_alarming = False
@@ -91,7 +92,14 @@ class Cusum:
         """
         above, below = read_number(state, "above"), read_number(state, "below")
         self._is_alarming = read_flag(state, "is_alarming")
-        self._above, self._below = min(above, self._threshold), min(below, self._threshold)
+        # The threshold itself is asked for where it matters only: what is restored at a start should not wait for it.
+        if max(above, below) > _surely_within(self._allowance, self._run_length):
+            above, below = min(above, self._threshold), min(below, self._threshold)
+        self._above, self._below = above, below
+
+    @property
+    def _threshold(self) -> float:
+        return decision_interval(self._allowance, self._run_length)
 
     def _add(self, deviation: float) -> None:
         self._above = min(max(0.0, self._above + deviation - self._allowance), self._threshold)
@@ -104,12 +112,13 @@ class Cusum:
             self._above = self._below = 0.0
 
 
+@lru_cache(maxsize=64)
 def decision_interval(allowance: float, run_length: float) -> float:
     """The h of a two-sided CUSUM with allowance k whose windows to a false alarm are `run_length` on average.
 
     Siegmund's approximation, good to some per cent for run lengths of at least 50 and allowances of at most 2.
     """
-    needed = 4 * allowance**2 * run_length
+    needed = _needed(allowance, run_length)
     # exp(x) - 1 - x is at least x² / 2, and from x = 2 on at least exp(x) / 2.
     highest = 1.01 * min(math.sqrt(2 * needed), max(2.0, math.log(2 * needed)))
     # Takes a while to import, and is needed once.
@@ -117,3 +126,13 @@ def decision_interval(allowance: float, run_length: float) -> float:
 
     exponent = brentq(lambda x: math.expm1(x) - x - needed, 0.0, highest)
     return max(float(exponent) / (2 * allowance) - _OVERSHOOT, 0.0)
+
+
+def _surely_within(allowance: float, run_length: float) -> float:
+    """Less than the decision interval, with nothing to solve: exp(x) - 1 - x is at most exp(x) - 1."""
+    return 0.9 * math.log1p(_needed(allowance, run_length)) / (2 * allowance) - _OVERSHOOT
+
+
+def _needed(allowance: float, run_length: float) -> float:
+    """What exp(x) - 1 - x has to be at x = 2k (h + 1.166)."""
+    return 4 * allowance**2 * run_length

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
-from scipy.special import chdtrc, ndtr, ndtri
 
+from otel_ml.drift import special
 from otel_ml.drift.detector import DriftResult, require_number
 from otel_ml.drift.text.detector import TextDetector
 from otel_ml.sketch.sketch import FloatArray
@@ -135,7 +135,7 @@ def _central(sums: CharacterSums) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def _effects(difference: _Difference) -> FloatArray:
-    by_chance = float(ndtri(1 - 0.25 / len(CHARACTERS))) * difference.error
+    by_chance = float(special.ndtri(1 - 0.25 / len(CHARACTERS))) * difference.error
     effects: FloatArray = np.maximum(0.0, np.abs(difference.mean) - by_chance) / difference.deviation
     return np.minimum(effects, MOST)
 
@@ -153,9 +153,9 @@ def _p_values(difference: _Difference) -> FloatArray:
 def _beyond(standardised: float, skewness: float) -> float:
     """The probability of a greater value of a gamma distribution that is moved to mean 0 and variance 1."""
     if abs(skewness) < _SYMMETRIC:
-        return float(ndtr(-standardised))
+        return float(special.ndtr(-standardised))
     if skewness < 0:
         return 1.0 - _beyond(-standardised, -skewness)
     freedom = 8 / skewness**2
     moved = freedom + standardised * math.sqrt(2 * freedom)
-    return float(chdtrc(freedom, moved)) if moved > 0 else 1.0
+    return float(special.chdtrc(freedom, moved)) if moved > 0 else 1.0

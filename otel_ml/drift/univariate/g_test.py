@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import chdtrc, xlogy
 
+from otel_ml.drift import special
 from otel_ml.drift.cells import Cells
 from otel_ml.drift.univariate.jensen_shannon import divergence_nats, mean_divergence_nats
 from otel_ml.drift.univariate.over_cells import OverCells
@@ -55,7 +55,9 @@ class GTest(OverCells):
         is_used = pooled > 0
         divisor = np.where(is_used, pooled, 1.0)
         # The differences make each term positive, where the shares of heavy hitters do not sum to 1; else they vanish.
-        g = 2 * (n * (xlogy(r, r / divisor) - r + pooled) + m * (xlogy(c, c / divisor) - c + pooled)).sum(axis=1)
+        of_reference = n * (special.xlogy(r, r / divisor) - r + pooled)
+        of_current = m * (special.xlogy(c, c / divisor) - c + pooled)
+        g = 2 * (of_reference + of_current).sum(axis=1)
         total, freedom = (n + m)[:, 0], np.maximum(cells.used - 1, 1)
         rows = total / n[:, 0] + total / m[:, 0] - 1
         columns = (is_used / divisor).sum(axis=1) - 1
@@ -64,5 +66,5 @@ class GTest(OverCells):
         statistic = np.where(g > 1e-9, g, 0.0) / williams
         # The errors of a sampling sketch are no counts; Pearson's test knows their covariance.
         has_noise = cells.variance > (1 / n + 1 / m)[:, 0]
-        p_values = np.where(has_noise, cells.p_value, chdtrc(freedom, statistic))
+        p_values = np.where(has_noise, cells.p_value, special.chdtrc(freedom, statistic))
         return np.where(cells.is_testable, p_values, 1.0)

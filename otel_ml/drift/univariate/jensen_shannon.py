@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import xlogy
 
+from otel_ml.drift import special
 from otel_ml.drift.bias import mean_by_chance
 from otel_ml.drift.cells import Cells
 from otel_ml.drift.univariate.over_cells import OverCells
@@ -50,7 +50,8 @@ class JensenShannon(OverCells):
 def divergence_nats(cells: Cells) -> FloatArray:
     """(columns,) the Jensen-Shannon divergence of the two sides."""
     r, c = cells.reference, cells.current
-    divergence: FloatArray = (xlogy(r, r) + xlogy(c, c) - xlogy(r + c, (r + c) / 2)).sum(axis=1) / 2
+    apart: FloatArray = special.xlogy(r, r) + special.xlogy(c, c) - special.xlogy(r + c, (r + c) / 2)
+    divergence: FloatArray = apart.sum(axis=1) / 2
     return divergence
 
 

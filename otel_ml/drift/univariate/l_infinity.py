@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import erf
 
+from otel_ml.drift import special
 from otel_ml.drift.cells import Cells
 from otel_ml.drift.univariate.over_cells import OverCells
 from otel_ml.sketch.sketch import FloatArray
@@ -61,7 +61,7 @@ class LInfinity(OverCells):
         exponent = (1 - 2 / np.square(np.maximum(cells.used, 2))) * all_of_them / np.where(is_used, fourth, 1.0)
         nodes, weights = _nodes()
         narrowest = np.sqrt(np.maximum(relative, 1e-12))
-        inside = erf(nodes / (narrowest[:, :, np.newaxis] * np.sqrt(2))).prod(axis=1) ** exponent[:, np.newaxis]
+        inside = special.erf(nodes / (narrowest[:, :, np.newaxis] * np.sqrt(2))).prod(axis=1) ** exponent[:, np.newaxis]
         mean: FloatArray = greatest[:, 0] * cells.variance * (2 * nodes * weights * (1 - inside)).sum(axis=1)
         return np.where(is_used, mean, 0.0)
 

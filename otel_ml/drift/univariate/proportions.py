@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import erfc
 
+from otel_ml.drift import special
 from otel_ml.drift.category_cells import EXPECTED_PER_CELL
 from otel_ml.drift.columns import Columns
 from otel_ml.drift.detector import DriftDetector, Scores, require_number
@@ -60,7 +60,7 @@ def _p_values(table: Tables) -> FloatArray:
     p = (table.reference + table.current) / total
     variance = p * (1 - p) * (1 / table.n + 1 / table.m) * total / np.maximum(total - 1, 1)
     difference = np.abs(table.current / table.m - table.reference / table.n)
-    p_values: FloatArray = erfc(difference / np.sqrt(2 * np.where(variance > 0, variance, 1.0)))
+    p_values: FloatArray = special.erfc(difference / np.sqrt(2 * np.where(variance > 0, variance, 1.0)))
     is_small = np.minimum(table.n, table.m) * np.minimum(p, 1 - p) < EXPECTED_PER_CELL * (1 - 1e-9)
     if is_small.any():
         p_values[is_small] = fisher_p_values(Tables(*(part[is_small] for part in table)))

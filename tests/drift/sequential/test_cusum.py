@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -106,6 +108,39 @@ def test_a_restart_changes_nothing(deviations, cut):
     resumed += verdicts(after, deviations[cut:])
 
     assert resumed == expected
+
+
+@given(
+    sums=st.tuples(st.floats(0, 60), st.floats(0, 60)) | st.just((math.inf, 0.0)),
+    shift=st.floats(0.02, 3.9),
+    run_length=st.floats(51, 1e12),
+)
+def test_what_is_restored_is_at_most_the_threshold(sums, shift, run_length):
+    """With other settings the alarm may be nearer than it was, and no sum grows beyond it."""
+    detector = Cusum(shift, run_length)
+
+    detector.restore({"above": sums[0], "below": sums[1], "is_alarming": False})
+
+    threshold = decision_interval(shift / 2, run_length)
+    assert (detector.encode()["above"], detector.encode()["below"]) == (
+        min(sums[0], threshold),
+        min(sums[1], threshold),
+    )
+
+
+def test_restoring_loads_no_solver():
+    """A start restores a sum for every column that is watched: it does not wait for scipy."""
+    script = (
+        "import sys; sys.modules['scipy'] = None\n"
+        "from otel_ml.drift.sequential import Cusum\n"
+        "detector = Cusum()\n"
+        "detector.restore({'above': 3.5, 'below': 0.0, 'is_alarming': False})\n"
+        "print(detector.encode()['above'])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "3.5"
 
 
 @given(deviations=st.lists(DEVIATIONS, max_size=30))
