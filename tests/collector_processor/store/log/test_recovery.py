@@ -65,6 +65,37 @@ def test_a_tail_is_cut_behind_its_last_whole_entry(tmp_path, damaged):
     os.close(file)
 
 
+def test_as_many_entries_are_read_as_the_limit_allows(tmp_path):
+    """Whatever the limit is, and at least one."""
+    segment, file = create(tmp_path, BEGIN, 8_192)
+    os.pwrite(file, KEPT_BYTES + TAIL_BYTES, HEADER_BYTES)
+    os.close(file)
+    ends = [*KEPT_ENDS, *TAIL_ENDS]
+    end = Mark(ends[-1], BEGIN.items)
+
+    for limit in range(ends[-1] - BEGIN.position + 2):
+        stored, damages = read([segment], end, BEGIN.position, limit)
+
+        within = sum(place - BEGIN.position <= limit for place in ends)
+        assert [one.entry for one in stored] == [*KEPT, *TAIL][: max(1, within)]
+        assert damages == []
+
+
+@pytest.mark.parametrize("distance", [0, 4_000, 3 << 20, (5 << 20) - 3])
+def test_what_was_cut_is_told_in_bytes(tmp_path, caplog, distance):
+    """Up to the last byte that was written, however much room lies before it; where all is room there is nothing."""
+    _, file = create(tmp_path, BEGIN, 8 << 20)
+    os.pwrite(file, KEPT_BYTES, HEADER_BYTES)
+    os.pwrite(file, b"unfinished", HEADER_BYTES + len(KEPT_BYTES) + distance)
+    os.close(file)
+
+    for _ in range(2):
+        recover(tmp_path)
+
+    [told] = caplog.messages
+    assert f"cut {distance + len(b'unfinished')} bytes off" in told
+
+
 def test_what_a_failed_batch_left_in_a_segment_ends_where_the_next_one_begins(tmp_path):
     """A disk that could not even be told to cut it does not bring it back."""
     first, file = create(tmp_path, BEGIN, 8_192)
