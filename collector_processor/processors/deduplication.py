@@ -132,7 +132,7 @@ class Deduplicator:
     def encode(self) -> dict[str, bytes]:
         """Everything, to be kept."""
         found = {producer_id.hex(): self._encoded(producer) for producer_id, producer in self._producers.items()}
-        if self._forgotten_until:
+        if self._forgotten_since <= self._forgotten_until:
             found[_FORGOTTEN_KEY] = _FORGOTTEN.pack(self._forgotten_since, self._forgotten_until)
         return found
 
