@@ -14,6 +14,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from otel_ml import semconv
 from otel_ml.sketch import codec
 from otel_ml.sketch.bins import AnchoredBins, BinLayout, layout_from_quantiles
+from otel_ml.sketch.embedding import EmbeddingSummary
 from otel_ml.sketch.exponential import ExponentialHistogram
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureRole, ModelKey
 from otel_ml.sketch.moments import Moments
@@ -60,11 +61,23 @@ def summary(name: str, values: np.ndarray, layout: BinLayout | None) -> FeatureS
 
 
 def snapshot(
-    model: ModelKey, features: int, layout: BinLayout | None, start_unix_nano: int, rows: int = ROWS, seed: int = 1
+    model: ModelKey,
+    features: int,
+    layout: BinLayout | None,
+    start_unix_nano: int,
+    rows: int = ROWS,
+    seed: int = 1,
+    *,
+    has_correlations: bool = False,
 ) -> Snapshot:
     """One interval of ten seconds of a model with so many numeric features."""
-    chance = np.random.default_rng(seed)
-    summaries = [summary(f"feature_{index:03d}", chance.normal(size=rows), layout) for index in range(features)]
+    values = np.random.default_rng(seed).normal(size=(features, rows))
+    summaries = [summary(f"feature_{index:03d}", of_one, layout) for index, of_one in enumerate(values)]
+    if has_correlations:
+        together = EmbeddingSummary()
+        together.add(values.T)
+        key = FeatureKey(FeatureRole.JOINT, f"{1:016x}")
+        summaries.append(FeatureSummary(key, together, Counters(rows=rows)))
     end = start_unix_nano + 10 * SECOND
     return Snapshot(PRODUCER, FIRST_SEQUENCE, model, start_unix_nano, end, rows, 0, summaries)
 

@@ -80,8 +80,13 @@ def generate(
     connections: int = 4,
     streams: int = 8,
     producers: int = 1,
+    join: int = 1,
 ) -> Load:
-    """Send the bodies in turns: a closed loop, or at a rate, until the time is over or so many are sent."""
+    """Send the bodies in turns: a closed loop, or at a rate, until the time is over or so many requests are sent.
+
+    Args:
+        join: How many bodies are in a request.
+    """
     options: dict[str, object] = {
         "target": target,
         "protocol": protocol,
@@ -92,6 +97,7 @@ def generate(
         "connections": connections,
         "streams": streams,
         "producers": producers,
+        "join": join,
     }
     command = [
         *on_core(1),

@@ -180,7 +180,10 @@ def once_ready(server: Server, log: Path | None) -> Server:
 
 def _environment() -> dict[str, str]:
     # One tree for the harness and for what it measures, wherever the harness was started.
-    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+    # What is installed has its bytecode beside it; without, every start would compile all of it.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
 
 
 def _cpu_s(pid: int) -> float:

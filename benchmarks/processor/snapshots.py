@@ -27,10 +27,12 @@ class Shape(NamedTuple):
     features: int = 50
     replicas: int = 32
     with_baseline: bool = True
+    has_correlations: bool = False
+    in_request: int = 1
 
 
 class Cost(NamedTuple):
-    """Of one request."""
+    """Of one request, or of one snapshot where more than one is in each."""
 
     cpu_s: float
     load: Load
@@ -45,6 +47,12 @@ SHAPES: Final[Mapping[str, Shape]] = {
     "1_replica": Shape(replicas=1),
     "100_replicas": Shape(replicas=100),
     "1000_replicas": Shape(replicas=1000),
+}
+# As they come through a Collector, whose queue joins them to 1 MB and more.
+JOINED: Final[Mapping[str, Shape]] = {
+    "joined": Shape(in_request=100),
+    "joined_with_correlations": Shape(in_request=100, has_correlations=True),
+    "joined_without_baseline": Shape(in_request=10, with_baseline=False),
 }
 # As often as not one falls into what is measured, and what it costs is a part of the cost.
 _STORE: Final = {"checkpoint_interval": "5s"}
@@ -68,6 +76,9 @@ def measure() -> Figures:
             )
         over_http = _cost(folder, Shape(), sink.otlp, protocol="http")
         figures |= _cost_figures("snapshots.over_http", over_http, None, 1e6 / GOAL_PER_S)
+        for which, joined in JOINED.items():
+            cost = _cost(folder, joined, sink.otlp)
+            figures |= _cost_figures(f"snapshots.{which}", cost, None, 1e6 / GOAL_PER_S, joined)
         sketched = Shape(with_baseline=False)
         figures |= _cost_figures("snapshots_without_baseline", _cost(folder, sketched, sink.otlp), limit, None)
         for varied, shape in SHAPES.items():
@@ -75,15 +86,18 @@ def measure() -> Figures:
     return figures
 
 
-def _cost_figures(name: str, cost: Cost, limit_s: float | None, goal_us: float | None) -> Figures:
+def _cost_figures(
+    name: str, cost: Cost, limit_s: float | None, goal_us: float | None, shape: Shape | None = None
+) -> Figures:
     """The figure that counts is processor time; requests a second of a core are the same, said otherwise."""
+    counted, one = ("requests", 1) if shape is None else ("snapshots", shape.in_request)
     limit_us = None if limit_s is None else limit_s * 1e6
     per_s = None if limit_s is None else 1 / limit_s
     goal_per_s = None if goal_us is None else 1e6 / goal_us
     return {
-        f"processor.{name}.cpu": Figure(cost.cpu_s * 1e6, "µs/request", goal_us, limit_us),
-        f"processor.{name}.per_core": Figure(1 / cost.cpu_s, "requests/s", goal_per_s, per_s, "higher"),
-        f"processor.{name}.size": Figure(cost.load.bytes / cost.load.acked, "B/request", None, None),
+        f"processor.{name}.cpu": Figure(cost.cpu_s * 1e6, f"µs/{counted[:-1]}", goal_us, limit_us),
+        f"processor.{name}.per_core": Figure(1 / cost.cpu_s, f"{counted}/s", goal_per_s, per_s, "higher"),
+        f"processor.{name}.size": Figure(cost.load.bytes / cost.load.acked / one, f"B/{counted[:-1]}", None, None),
     }
 
 
@@ -124,24 +138,43 @@ def prepare(folder: Path, shape: Shape) -> Path:
     layout = bodies.layout() if shape.with_baseline else None
     start = time.time_ns() // _WINDOW_NS * _WINDOW_NS
     prepared = [
-        bodies.snapshot_body(
-            bodies.snapshot(ModelKey(f"model-{number}", "1"), shape.features, layout, start, seed=number)
+        bodies.snapshot(
+            ModelKey(f"model-{number}", "1"),
+            shape.features,
+            layout,
+            start,
+            seed=number,
+            has_correlations=shape.has_correlations,
         )
         for number in range(shape.models)
     ]
-    return bodies.write(folder / "bodies", prepared)
+    return bodies.write(folder / "bodies", [bodies.snapshot_body(snapshot) for snapshot in prepared])
 
 
 def warm_up(server: Server, prepared: Path, shape: Shape) -> None:
     """What a server pays once is none of what a request costs."""
-    generate(server.target, prepared, protocol=server.protocol, seconds=scaled(1, 0.3), producers=shape.replicas)
+    generate(
+        server.target,
+        prepared,
+        protocol=server.protocol,
+        seconds=scaled(1, 0.3),
+        producers=shape.replicas,
+        join=shape.in_request,
+    )
 
 
 def cost_of(server: Server, prepared: Path, shape: Shape, seconds: float) -> Cost:
-    """Processor time of the server for each request that it acknowledged."""
+    """Processor time of the server for each snapshot that it acknowledged."""
     before = server.cpu_s
-    load = generate(server.target, prepared, protocol=server.protocol, seconds=seconds, producers=shape.replicas)
+    load = generate(
+        server.target,
+        prepared,
+        protocol=server.protocol,
+        seconds=seconds,
+        producers=shape.replicas,
+        join=shape.in_request,
+    )
     used = server.cpu_s - before
     if load.refused or not load.acked:
         raise RuntimeError(f"the server refused requests: {load}")
-    return Cost(used / load.acked, load)
+    return Cost(used / load.acked / shape.in_request, load)

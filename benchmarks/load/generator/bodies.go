@@ -56,6 +56,18 @@ type load struct {
 	run       uint64
 }
 
+// request gives the n-th request: so many bodies one after the other, which is how OTLP requests are joined.
+func (l *load) request(n, join uint64, scratch *[]byte) []byte {
+	if join == 1 {
+		return l.number(n, scratch)
+	}
+	var joined []byte
+	for part := range join {
+		joined = append(joined, l.number(n*join+part, scratch)...)
+	}
+	return joined
+}
+
 // number gives the n-th body; a snapshot is written into `scratch`, anything else is given as it is.
 func (l *load) number(n uint64, scratch *[]byte) []byte {
 	which := n % uint64(len(l.templates))

@@ -25,6 +25,7 @@ type report struct {
 
 type generator struct {
 	load        load
+	join        uint64
 	connections []client
 	next        atomic.Uint64
 	ackedBytes  atomic.Uint64
@@ -44,6 +45,7 @@ func main() {
 	seconds := flag.Float64("seconds", 5, "for how long")
 	requests := flag.Uint64("requests", 0, "stop after so many; 0: when the time is over")
 	producers := flag.Uint64("producers", 1, "producers for each body")
+	join := flag.Uint64("join", 1, "bodies in a request")
 	flag.Parse()
 
 	templates, err := readTemplates(*bodies)
@@ -53,6 +55,7 @@ func main() {
 	run := rand.Uint64()
 	g := &generator{
 		load:    load{templates: templates, producers: *producers, run: run},
+		join:    max(*join, 1),
 		refused: map[string]uint64{},
 	}
 	if !strings.Contains(" logs metrics traces ", " "+*signal+" ") {
@@ -94,7 +97,7 @@ func (g *generator) closed(streams int, end time.Time, requests uint64) {
 					if requests > 0 && n >= requests {
 						return
 					}
-					body := g.load.number(n, &scratch)
+					body := g.load.request(n, g.join, &scratch)
 					if !g.send(connection, body, time.Now()) {
 						// Whoever is refused at once would only burn the processor time that is measured here.
 						time.Sleep(5 * time.Millisecond)
@@ -119,7 +122,7 @@ func (g *generator) open(rate float64, end time.Time, requests uint64) {
 		go func(n uint64, due time.Time) {
 			defer waiting.Done()
 			var scratch []byte
-			g.send(g.connections[n%uint64(len(g.connections))], g.load.number(n, &scratch), due)
+			g.send(g.connections[n%uint64(len(g.connections))], g.load.request(n, g.join, &scratch), due)
 		}(n, due)
 		due = due.Add(time.Duration(rand.ExpFloat64() / rate * float64(time.Second)))
 	}
