@@ -1,5 +1,7 @@
 """Summaries of vectors, for tests of multivariate drift."""
 
+import math
+
 import numpy as np
 
 from otel_ml.sketch import codec
@@ -9,6 +11,7 @@ from otel_ml.sketch.numeric_summary import NumericSummary
 from otel_ml.sketch.projected import ProjectionLayout
 from otel_ml.sketch.snapshot import Snapshot
 from otel_ml.sketch.summary import FeatureSummary
+from otel_ml.sketch.vector_sums import VectorMoments, upper_triangle
 
 
 def layout_of(matrix):
@@ -26,12 +29,21 @@ def summary_of(matrix, layout=None):
 def summary_from(count, mean, covariance, excess_kurtosis=None):
     """What a textbook tells of a sample: its size, mean and covariance; and its kurtosis, if known."""
     mean, covariance = np.array(mean, np.float64), np.array(covariance, np.float64)
-    radial = None
+    radial = np.full(len(mean), np.nan), math.nan
     if excess_kurtosis is not None:
         normal = covariance.trace() ** 2 + 2 * np.square(covariance).sum()
         radial = np.zeros(len(mean)), count * (1 + excess_kurtosis) * normal
     scatter = (count - 1) * covariance
-    return EmbeddingSummary.of_moments(len(mean), count, mean, scatter, NumericSummary(), radial)
+    moments = VectorMoments(count, mean, scatter[upper_triangle(len(mean))], *radial)
+    return EmbeddingSummary.of_moments(len(mean), moments, NumericSummary())
+
+
+def without_radial_moments(summary):
+    """The same, as of a writer that does not know them."""
+    unknown = np.full(len(summary.total), np.nan)
+    return EmbeddingSummary(
+        summary.dimensions, summary.count, summary.total, summary.products, summary.norms, unknown, math.nan
+    )
 
 
 def over_the_wire(summary):

@@ -48,15 +48,13 @@ class Merger:
     def observe(self, request: Request, end: int) -> None:
         """Merge what an accepted request holds; never raises."""
         aside: Counter[str] = Counter()
-        for snapshot in request.snapshots:
+        if request.snapshots:
             try:
-                outcome = self._merge(snapshot)
+                with self._windows.together():
+                    for snapshot in request.snapshots:
+                        self._merge_one(snapshot, aside)
             except Exception as error:
                 self._telemetry.failed("merge", error)
-                outcome = "failed"
-            if outcome in _ASIDE:
-                aside[outcome] += 1
-            self._outcome(outcome).add()
         if request.histograms:
             try:
                 self._merge_histograms(request.histograms)
@@ -69,6 +67,16 @@ class Merger:
             body = request.taken or request.body
             self.aside.append(DeadLetter(SOURCE, request.signal, reason, detail, aside.total(), body))
         self.position = end
+
+    def _merge_one(self, snapshot: Snapshot, aside: Counter[str]) -> None:
+        try:
+            outcome = self._merge(snapshot)
+        except Exception as error:
+            self._telemetry.failed("merge", error)
+            outcome = "failed"
+        if outcome in _ASIDE:
+            aside[outcome] += 1
+        self._outcome(outcome).add()
 
     def _merge_histograms(self, points: Sequence[HistogramPoint]) -> None:
         outcomes = self._increments.outcomes

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsPartialSuccess, ExportLogsServiceResponse
 
 from collector_processor.component import Signal
-from collector_processor.receivers.skeleton import count_items
+from collector_processor.receivers.skeleton import count_items, count_records
+from collector_processor.receivers.skeleton import read_logs as read_skeleton
 from collector_processor.receivers.snapshots_in_logs import SnapshotReader, may_hold_snapshots
 from otel_ml.sketch.snapshot import Snapshot
 
@@ -53,16 +54,15 @@ def read_logs(body: bytes, *, take: bool, resource_attributes: Collection[str] =
     Raises:
         UndecodableRequestError: The bytes are no logs request.
     """
-    received = count_items(Signal.LOGS, body)
+    skeleton = read_skeleton(body)
+    received = count_records(skeleton)
     if not may_hold_snapshots(body):
         return Logs(body, received, received)
     reader = SnapshotReader(resource_attributes)
-    taken, rest = reader.divide(body)
+    # Mostly there is nothing else: our own library sends them in requests of their own. Nothing is written again then.
+    taken, rest = (body, b"") if reader.reads_all(skeleton) else reader.divide(body)
     if not take:
         return Logs(body, received, received, reader.snapshots, reader.rejected)
-    if reader.found == received:
-        # Mostly so: our own library sends them in requests of their own. Nothing is written again.
-        taken, rest = body, b""
     return Logs(rest, received, received - reader.found, reader.snapshots, reader.rejected, taken)
 
 

@@ -40,7 +40,7 @@ _CLASSES: Final = views(
         "Points": {"points": (1, "Point")},
         "Point": {},
         "Logs": {"resources": (1, "ResourceLogs")},
-        "ResourceLogs": {"scopes": (2, "ScopeLogs")},
+        "ResourceLogs": {"resource": (1, "bytes"), "scopes": (2, "ScopeLogs")},
         "ScopeLogs": {"records": (2, "bytes")},
         # The same for logs, one level at a time.
         "LogResources": {"parts": (1, "bytes")},
@@ -65,8 +65,22 @@ def count_items(signal: Signal, body: bytes) -> int:
     if signal is Signal.TRACES:
         return sum(len(scope.spans) for resource in _read("Traces", body).resources for scope in resource.scopes)
     if signal is Signal.LOGS:
-        return sum(len(scope.records) for resource in _read("Logs", body).resources for scope in resource.scopes)
+        return count_records(read_logs(body))
     return _count_points(_read("Metrics", body))
+
+
+def read_logs(body: bytes) -> Any:
+    """A logs request: `resources`, each with its `resource` and `scopes`, each of these with `records` that are bytes.
+
+    Raises:
+        UndecodableRequestError: The bytes are no such request.
+    """
+    return _read("Logs", body)
+
+
+def count_records(logs: Any) -> int:
+    """The number of records that `read_logs` found."""
+    return sum([len(scope.records) for resource in logs.resources for scope in resource.scopes])
 
 
 def _count_points(request: Any) -> int:

@@ -48,9 +48,25 @@ class SnapshotReader:
 
     def __init__(self, resource_attributes: Collection[str] = ()) -> None:
         self._resource_attributes = resource_attributes
+        self._payloads: list[tuple[bytes, Mapping[str, str]]] = []
         self.found = 0
         self.snapshots: list[Snapshot] = []
         self.rejected: Counter[str] = Counter()
+
+    def reads_all(self, skeleton: Any) -> bool:
+        """Whether a request holds nothing but snapshots, which are read then; otherwise none is."""
+        for resource in skeleton.resources:
+            of_resource = _texts(resource.resource, self._resource_attributes)
+            for scope in resource.scopes:
+                for encoded in scope.records:
+                    record = _record(encoded)
+                    if record is None:
+                        self._payloads, self.found = [], 0
+                        self.rejected.clear()
+                        return False
+                    self._take(record, of_resource)
+        self._decode()
+        return True
 
     def divide(self, request: bytes) -> tuple[bytes, bytes]:
         """The request with nothing but its snapshots, and the one without them; empty where there is nothing left.
@@ -58,7 +74,9 @@ class SnapshotReader:
         What goes to one side as a whole keeps its very bytes, and so does every record; both sides keep what is said
         of their resources and scopes, be it unknown to this version.
         """
-        return self._divided(LogResources, request, self._divided_resource)
+        divided = self._divided(LogResources, request, self._divided_resource)
+        self._decode()
+        return divided
 
     def _divided_resource(self, encoded: bytes, _: Any) -> tuple[bytes, bytes]:
         return self._divided(LogScopes, encoded, self._divided_scope)
@@ -68,19 +86,27 @@ class SnapshotReader:
         return self._divided(LogRecords, encoded, lambda record, _: self._divided_record(record, of_resource))
 
     def _divided_record(self, encoded: bytes, of_resource: Mapping[str, str]) -> tuple[bytes, bytes]:
-        try:
-            record = LogRecord.FromString(encoded)
-        except DecodeError:
+        record = _record(encoded)
+        if record is None:
             return b"", encoded
-        if not _is_snapshot(record):
-            return b"", encoded
+        self._take(record, of_resource)
+        return encoded, b""
+
+    def _take(self, record: LogRecord, of_resource: Mapping[str, str]) -> None:
         self.found += 1
         try:
-            snapshot = _snapshot(record)
-            self.snapshots.append(replace(snapshot, resource=of_resource) if of_resource else snapshot)
+            self._payloads.append((_checked_payload(record), of_resource))
         except _RejectedError as error:
             self.rejected[error.reason] += 1
-        return encoded, b""
+
+    def _decode(self) -> None:
+        payloads, self._payloads = self._payloads, []
+        decoded = codec.decode_all([payload for payload, _ in payloads])
+        for snapshot, (_, of_resource) in zip(decoded, payloads, strict=True):
+            if isinstance(snapshot, CorruptSnapshotError):
+                self.rejected["corrupt"] += 1
+            else:
+                self.snapshots.append(replace(snapshot, resource=of_resource) if of_resource else snapshot)
 
     @staticmethod
     def _divided(kind: Any, encoded: bytes, divide: Callable[[bytes, Any], tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
@@ -115,6 +141,15 @@ class _RejectedError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def _record(encoded: bytes) -> LogRecord | None:
+    """The log record that is, or claims to be, a snapshot; None if it does not."""
+    try:
+        record = LogRecord.FromString(encoded)
+    except DecodeError:
+        return None
+    return record if _is_snapshot(record) else None
 
 
 def _is_snapshot(record: LogRecord) -> bool:
@@ -154,7 +189,8 @@ def _text(value: AnyValue) -> str | None:
     return value.string_value if kind == "string_value" and 0 < len(value.string_value) <= _LONGEST_VALUE else None
 
 
-def _snapshot(record: LogRecord) -> Snapshot:
+def _checked_payload(record: LogRecord) -> bytes:
+    """The encoded snapshot, arrived as it was sent."""
     attributes = {attribute.key: attribute.value for attribute in record.attributes}
     encoding = attributes.get(semconv.SKETCH_ENCODING)
     if encoding is not None and encoding.string_value != ENCODING:
@@ -169,10 +205,7 @@ def _snapshot(record: LogRecord) -> Snapshot:
         raise _RejectedError("missing_checksum")
     if checksum.int_value != zlib.crc32(payload):
         raise _RejectedError("wrong_checksum")
-    try:
-        return codec.decode(payload)
-    except CorruptSnapshotError as error:
-        raise _RejectedError("corrupt") from error
+    return payload
 
 
 def _payload(value: AnyValue) -> bytes:

@@ -66,20 +66,24 @@ class BinnedColumns:
         """Of the values that were counted."""
         return MomentColumns(self.totals, self.mean, self.m2, self.minimum, self.maximum)
 
-    def merge(self, other: BinnedColumns, /) -> None:
-        """Add what `other` has seen of the same columns. No matrix is changed in place.
+    def merge(self, *others: BinnedColumns) -> None:
+        """Add what others have seen of the same columns, all of them at the price of two. No matrix changes in place.
 
         Raises:
             IncompatibleSketchError: The columns or their edges differ; nothing was changed.
         """
-        if self.identity != other.identity:
-            raise IncompatibleSketchError(f"cannot merge {len(other.keys)} columns into {len(self.keys)} other ones")
-        moments = self.moments.plus(other.moments)
+        for other in others:
+            if self.identity != other.identity:
+                raise IncompatibleSketchError(
+                    f"cannot merge {len(other.keys)} columns into {len(self.keys)} other ones"
+                )
+        moments = self.moments.plus_all([other.moments for other in others])
         self.known_totals, self.mean, self.m2, self.minimum, self.maximum = moments
-        self.counts = self.counts + other.counts
-        self.counters = self.counters + other.counters
-        for position, exemplars in other.exemplars.items():
-            self.exemplars[position] = merged_exemplars(self.exemplars.get(position, []), exemplars)
+        self.counts = _sum([self.counts, *[other.counts for other in others]])
+        self.counters = _sum([self.counters, *[other.counters for other in others]])
+        for other in others:
+            for position, exemplars in other.exemplars.items():
+                self.exemplars[position] = merged_exemplars(self.exemplars.get(position, []), exemplars)
 
     def copy(self) -> BinnedColumns:
         """The same columns, independent of these."""
@@ -138,6 +142,14 @@ def packed(features: Iterable[FeatureSummary]) -> tuple[list[BinnedColumns], lis
         else:
             others.append(feature)
     return [_stacked(columns) for columns in by_bins.values()], others
+
+
+def _sum(matrices: Sequence[CountArray]) -> CountArray:
+    """Of at least two."""
+    total = matrices[0] + matrices[1]
+    for matrix in matrices[2:]:
+        total += matrix
+    return total
 
 
 def _stacked(columns: Sequence[tuple[FeatureSummary, NumericSummary, AnchoredBins]]) -> BinnedColumns:

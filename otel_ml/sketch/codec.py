@@ -12,7 +12,7 @@ import numpy as np
 from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.sketch.binned_columns import packed
 from otel_ml.sketch.bins import AnchoredBins, BinLayout
-from otel_ml.sketch.decoding import DIGEST_LENGTH, MAX_BYTES, MAX_FEATURES, decode
+from otel_ml.sketch.decoding import DIGEST_LENGTH, MAX_BYTES, MAX_FEATURES, decode, decode_all
 from otel_ml.sketch.feature_encoding import bounded_name, write_feature
 from otel_ml.sketch.packed_columns import write_packed_columns
 from otel_ml.sketch.row_sample_codec import write_row_sample
@@ -20,7 +20,7 @@ from otel_ml.sketch.snapshot import FORMAT_VERSION, PACKED_FORMAT_VERSION, Snaps
 from otel_ml.sketch.summary import FeatureSummary, numbers_of
 from otel_ml.sketch.text import bounded
 
-__all__ = ["MAX_BYTES", "SPLIT_BYTES", "decode", "encode", "split"]
+__all__ = ["MAX_BYTES", "SPLIT_BYTES", "decode", "decode_all", "encode", "split"]
 
 SPLIT_BYTES: Final = 512 * 1024
 

@@ -7,11 +7,8 @@ in any way is left to the reader of single features, who accepts it or says what
 
 from __future__ import annotations
 
-import sys
-from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
-from functools import lru_cache
-from typing import Any, Final, NamedTuple, overload
+from typing import Final, NamedTuple, overload
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -20,12 +17,13 @@ from otel_ml.errors import CorruptSnapshotError
 from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.proto.views import views
 from otel_ml.sketch.binned_columns import BinnedColumns
+from otel_ml.sketch.column_heads import read_counter_columns, read_keys, read_moment_columns
 from otel_ml.sketch.exemplar import Exemplar
-from otel_ml.sketch.feature import FeatureKey, FeatureRole
-from otel_ml.sketch.feature_decoding import ROLES, read_counters, read_exemplars
-from otel_ml.sketch.kll_image import MAX_COUNT
+from otel_ml.sketch.feature import FeatureKey
+from otel_ml.sketch.feature_decoding import read_exemplars
 from otel_ml.sketch.moment_columns import MomentColumns
 from otel_ml.sketch.sketch import CountArray
+from otel_ml.sketch.sketched_columns import SketchedColumns
 from otel_ml.sketch.summary import FeatureSummary
 
 _EXEMPLARS: Final = 16
@@ -42,21 +40,11 @@ _VIEWS: Final = views(
             **{f"field_{number}": (number, "bytes") for number in range(6, _EXEMPLARS)},
             "exemplars": (_EXEMPLARS, "bytes"),
         },
-        "Moments": {
-            "counts": (1, "uint64"),
-            "mean": (2, "double"),
-            "m2": (3, "double"),
-            "minimum": (4, "double"),
-            "maximum": (5, "double"),
-        },
     },
 )
 _FRAME: Final = 10
 """Bytes of a feature's five fields beside its name, counters and moments, where each of these is below 128 bytes."""
 _SHORT: Final = 128
-_MOMENT_TAGS: Final = {tag: row for row, tag in enumerate(b"\x11\x19\x21\x29")}
-_REMEMBERED_BYTES: Final = 64 * 1024
-"""Of the names in a snapshot that are kept for the next one."""
 
 
 class Matrix(NamedTuple):
@@ -108,7 +96,9 @@ class SummariesOnDemand(Sequence[FeatureSummary]):
     """
 
     def __init__(
-        self, blocks: Sequence[tuple[BinnedColumns, Sequence[int]]], others: dict[int, FeatureSummary]
+        self,
+        blocks: Sequence[tuple[BinnedColumns | SketchedColumns, Sequence[int]]],
+        others: dict[int, FeatureSummary],
     ) -> None:
         # Blocks may grow: what they hold now is what counts.
         self._blocks = [(block.copy(), places) for block, places in blocks]
@@ -208,10 +198,10 @@ def _read(
         or set(columns.kinds) != {pb.KIND_NUMERIC}
     ):
         return None
-    keys, distinct = _keys(tuple(names), tuple(columns.roles))
-    counted, valid = _counters(counters)
-    read = _moments(moments)
-    if len(distinct) < size or read is None or not _agree(read, valid, held):
+    keys, distinct = read_keys(tuple(names), tuple(columns.roles))
+    counted, valid = read_counter_columns(counters)
+    read = read_moment_columns(moments, valid)
+    if len(distinct) < size or read is None or (held != valid).any():
         return None
     exemplars: dict[int, list[Exemplar]] = {}
     for place, more in enumerate(surplus):
@@ -222,101 +212,4 @@ def _read(
             exemplars[place] = read_exemplars(feature.exemplars)
     if bool(exemplars) != bool(columns.exemplars):
         return None
-    return keys, distinct, counted, _with_unknown(read), {place: kept for place, kept in exemplars.items() if kept}
-
-
-def _keys(names: tuple[bytes, ...], roles: tuple[int, ...]) -> tuple[tuple[FeatureKey, ...], frozenset[FeatureKey]]:
-    """What the columns are, in order and as a set.
-
-    Raises:
-        CorruptSnapshotError: That is not the key of a column.
-    """
-    return (_remembered if sum(map(len, names)) <= _REMEMBERED_BYTES else _remembered.__wrapped__)(names, roles)
-
-
-# Senders repeat themselves: a model's columns are the same in every interval and every replica.
-@lru_cache(maxsize=64)
-def _remembered(
-    names: tuple[bytes, ...], roles: tuple[int, ...]
-) -> tuple[tuple[FeatureKey, ...], frozenset[FeatureKey]]:
-    try:
-        keys = tuple(FeatureKey(ROLES[role], name.decode()) for name, role in zip(names, roles, strict=True))
-    except (KeyError, UnicodeDecodeError):
-        raise CorruptSnapshotError("features: no role or no name") from None
-    if any(key.role is FeatureRole.JOINT for key in keys):
-        raise CorruptSnapshotError("features: several features together have no bins")
-    return keys, frozenset(keys)
-
-
-def _counters(rows: list[bytes]) -> tuple[CountArray, CountArray]:
-    """(columns, 5) counters, and (columns,) how many values they leave. Most columns have the same ones.
-
-    Raises:
-        CorruptSnapshotError: They contradict themselves, or tell more than the matrices hold.
-    """
-    distinct = {row: place for place, row in enumerate(dict.fromkeys(rows))}
-    read = [read_counters(pb.Counters.FromString(row)) for row in distinct]
-    if any(one.unchecked for one in read):
-        raise CorruptSnapshotError("counters: unchecked rows")
-    table = np.array(
-        [(c.rows, c.missing, c.mismatched, c.positive_infinite, c.negative_infinite, c.valid) for c in read]
-    )
-    matrix = table[[distinct[row] for row in rows]]
-    return matrix[:, :5], matrix[:, 5]
-
-
-def _moments(rows: list[bytes]) -> MomentColumns | None:
-    """The moments of each row; None if one of them is written in an unusual way."""
-    everywhere = range(len(rows))
-    whole = _aligned(rows, range(4))
-    if whole is not None:
-        return MomentColumns(whole[0], *whole[1])
-    # A zero is not written. With the count ahead, the tags of the others stand nine bytes apart.
-    alike: dict[bytes, list[int]] = defaultdict(list)
-    for place in everywhere:
-        row = rows[place]
-        alike[row[1 + (len(row) - 1) % 9 :: 9]].append(place)
-    counts, doubles = np.zeros(len(rows), np.int64), np.zeros((4, len(rows)))
-    for tags, places in alike.items():
-        if not all(tag in _MOMENT_TAGS for tag in tags):
-            return None
-        present = [_MOMENT_TAGS[tag] for tag in tags]
-        part = _aligned([rows[place] for place in places], present)
-        if part is None:
-            return None
-        counts[places] = part[0]
-        doubles[:, places] = part[1]
-    return MomentColumns(counts, *doubles)
-
-
-def _aligned(rows: list[bytes], present: Sequence[int]) -> tuple[CountArray, Any] | None:
-    """(rows,) counts and (4, rows) the rest, of rows that have a count and just these others; None if not all do."""
-    columns = _VIEWS["Moments"].FromString(b"".join(rows))
-    lists = columns.mean, columns.m2, columns.minimum, columns.maximum
-    size = len(rows)
-    if len(columns.counts) != size or any(len(one) != size * (place in present) for place, one in enumerate(lists)):
-        return None
-    counts = np.array(columns.counts, np.uint64)
-    if counts.max() > MAX_COUNT:
-        return None
-    doubles = np.zeros((4, size))
-    for place in present:
-        doubles[place] = lists[place]
-    return counts.view(np.int64), doubles
-
-
-def _with_unknown(moments: MomentColumns) -> MomentColumns:
-    """The largest double stands for squares that overflowed, or are not known."""
-    is_unknown = moments.m2 == sys.float_info.max
-    return moments._replace(m2=np.where(is_unknown, np.inf, moments.m2)) if is_unknown.any() else moments
-
-
-def _agree(moments: MomentColumns, valid: CountArray, held: CountArray) -> bool:
-    """Whether all is well with the moments of so many values: what `read_moments` and `read_numbers` ask of each."""
-    counts, mean, m2, low, high = moments
-    with np.errstate(over="ignore", invalid="ignore"):
-        slack = 1e-9 * np.maximum(np.abs(low), np.abs(high))
-        # What is not finite fails one of these, but for infinite ends and squares.
-        sound = (low - slack <= mean) & (mean <= high + slack) & (low <= high) & (m2 >= 0) & (counts == valid)
-    is_finite = np.isfinite(moments[1:]).all()
-    return bool(is_finite and sound.all() and counts.all() and (held == valid).all())
+    return keys, distinct, counted, read, {place: kept for place, kept in exemplars.items() if kept}

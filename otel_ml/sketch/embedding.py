@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from otel_ml.sketch.matrix_product import product
 from otel_ml.sketch.numeric_summary import NumericSummary
 from otel_ml.sketch.projected import ProjectedVectors, ProjectionLayout
 from otel_ml.sketch.sketch import FloatArray
+from otel_ml.sketch.vector_sums import VectorMoments, VectorSums, summed
 
 MAX_DIMENSIONS: Final = 65_536
 """Of a vector that is summarised."""
@@ -24,6 +24,8 @@ DIRECT_DIMENSIONS: Final = 128
 PROJECTED_DIMENSIONS: Final = 64
 """Beyond, of so many random directions: 8 KB on the wire, where 768 dimensions would take 1.2 MB."""
 
+_WAITING: Final = 8
+"""Summaries merged in whose moments wait: added up all at once, they cost a fraction."""
 _SIGNIFICANT: Final = 4096.0
 _ROUNDING: Final = 1e-13
 _UNCERTAIN: Final = 1e-11
@@ -32,14 +34,6 @@ _LARGEST: Final = 2.0**1023
 _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 _FLOAT_MIN: Final = float(np.finfo(np.float32).tiny)
 _SEED: Final = b"otel_ml.v1.Embedding"
-
-
-def _none() -> FloatArray:
-    return np.empty(0)
-
-
-def _no_products() -> FloatArray:
-    return np.empty((0, 0))
 
 
 def kept_dimensions(dimensions: int) -> int:
@@ -64,31 +58,56 @@ def projection(dimensions: int) -> FloatArray:
     return signs
 
 
-@dataclass(slots=True, eq=False)
+class _State(NamedTuple):
+    """Sums, and moments that were not yet added to them: replaced as a whole, so that threads see one or the other."""
+
+    sums: VectorSums | None = None
+    waiting: tuple[VectorMoments, ...] = ()
+
+
 class EmbeddingSummary:
     """First and second moments of vectors of one length, and the distribution of their norms.
 
     `p` below is the number of dimensions while there are at most 128, else 64: vectors are multiplied by `projection`.
 
+    Args:
+        total: As the attribute, and so are all others; no vectors by default.
+
     Attributes:
         dimensions: Of each vector; 0 until the first one was seen.
         count: How many vectors there were.
-        total: (p,) their sum; never changed in place.
-        products: (p, p) the sum of their outer products, symmetric; never changed in place.
         norms: Euclidean lengths of the vectors themselves, to 12 significant bits.
-        cubes: (p,) the sum of |y|² y over the vectors y; never changed in place.
-        fourth: The sum of |y|⁴; NaN, like the cubes, where a part of the vectors came without.
         projected: Waves and counts of the vectors y, of all or else None.
     """
 
-    dimensions: int = 0
-    count: int = 0
-    total: FloatArray = field(default_factory=_none)
-    products: FloatArray = field(default_factory=_no_products)
-    norms: NumericSummary = field(default_factory=NumericSummary)
-    cubes: FloatArray = field(default_factory=_none)
-    fourth: float = 0.0
-    projected: ProjectedVectors | None = None
+    __slots__ = ("_state", "count", "dimensions", "norms", "projected")
+
+    def __init__(
+        self,
+        dimensions: int = 0,
+        count: int = 0,
+        total: FloatArray | None = None,
+        products: FloatArray | None = None,
+        norms: NumericSummary | None = None,
+        cubes: FloatArray | None = None,
+        fourth: float = 0.0,
+        projected: ProjectedVectors | None = None,
+    ) -> None:
+        self._state = _State()
+        if total is not None or products is not None or cubes is not None:
+            none = VectorSums.of_none(kept_dimensions(dimensions))
+            self._state = _State(
+                VectorSums(
+                    none.total if total is None else total,
+                    none.products if products is None else products,
+                    none.cubes if cubes is None else cubes,
+                    fourth,
+                )
+            )
+        self.dimensions = dimensions
+        self.count = count
+        self.norms = NumericSummary() if norms is None else norms
+        self.projected = projected
 
     @classmethod
     def anchored(
@@ -98,31 +117,49 @@ class EmbeddingSummary:
 
         Waves and counts in bins are kept where `projections` says how.
         """
-        kept = kept_dimensions(dimensions)
-        norms = NumericSummary.anchored(layout)
         projected = None if projections is None else ProjectedVectors.anchored(projections)
-        return cls(dimensions, 0, np.zeros(kept), np.zeros((kept, kept)), norms, np.zeros(kept), projected=projected)
+        return cls(dimensions, norms=NumericSummary.anchored(layout), projected=projected)
 
     @classmethod
     def of_moments(
         cls,
         dimensions: int,
-        count: int,
-        mean: FloatArray,
-        scatter: FloatArray,
+        moments: VectorMoments,
         norms: NumericSummary,
-        radial: tuple[FloatArray, float] | None,
         projected: ProjectedVectors | None = None,
     ) -> EmbeddingSummary:
-        """The summary of `count` vectors whose `mean`, `scatter` and `radial_moments` are these."""
-        products = scatter + count * np.multiply.outer(mean, mean)
-        cubes, fourth = np.full(len(mean), np.nan), math.nan
-        if radial is not None:
-            square, spread, pulled = float(mean @ mean), float(products.trace()), products @ mean
-            cubes = radial[0] + 2 * pulled + (spread - 2 * count * square) * mean
-            fourth = radial[1] - 4 * float(mean @ pulled) - 2 * square * spread
-            fourth += 4 * float(cubes @ mean) + 3 * count * square * square
-        return cls(dimensions, count, mean * count, products, norms, cubes, fourth, projected)
+        """The summary of the vectors whose moments these are."""
+        summary = cls(dimensions, moments.vectors, norms=norms, projected=projected)
+        summary._state = _State(waiting=(moments,))
+        return summary
+
+    @property
+    def total(self) -> FloatArray:
+        """(p,) the sum of the vectors y."""
+        return self._sums.total
+
+    @property
+    def products(self) -> FloatArray:
+        """(p, p) the sum of their outer products, symmetric."""
+        return self._sums.products
+
+    @property
+    def cubes(self) -> FloatArray:
+        """(p,) the sum of |y|² y; NaN where a part of the vectors came without."""
+        return self._sums.cubes
+
+    @property
+    def fourth(self) -> float:
+        """The sum of |y|⁴, likewise."""
+        return self._sums.fourth
+
+    @property
+    def _sums(self) -> VectorSums:
+        sums, waiting = self._state
+        if sums is None or waiting:
+            sums = summed(sums, waiting) if waiting else VectorSums.of_none(kept_dimensions(self.dimensions))
+            self._state = _State(sums)
+        return sums
 
     def update(self, matrix: FloatArray, /) -> None:
         """Add vectors, shape (rows, dimensions); of any numeric type, finite.
@@ -136,7 +173,7 @@ class EmbeddingSummary:
         """As `update`, but returns the norms, shape (rows,), instead of adding them."""
         rows, dimensions = matrix.shape
         if rows == 0:
-            return _none()
+            return np.empty(0)
         self._require(dimensions)
         vectors = np.asarray(matrix, np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -149,7 +186,7 @@ class EmbeddingSummary:
                     self.projected.update(kept)
             squares = np.square(kept).sum(axis=1)
             cubes, fourth = product(squares[np.newaxis], kept)[0], float(np.dot(squares, squares))
-            self._add(dimensions, rows, kept.sum(axis=0), product(kept.T, kept), cubes, fourth)
+            self._add(dimensions, rows, _State(VectorSums(kept.sum(axis=0), product(kept.T, kept), cubes, fourth)))
         return _rounded(norms)
 
     def merge(self, other: EmbeddingSummary, /) -> None:
@@ -164,7 +201,7 @@ class EmbeddingSummary:
         if other.count:
             self.projected = self._projected_with(other)
         if other.dimensions:
-            self._add(other.dimensions, other.count, other.total, other.products, other.cubes, other.fourth)
+            self._add(other.dimensions, other.count, other._state)
 
     def mean(self) -> FloatArray:
         """The mean vector, shape (p,); NaN without vectors."""
@@ -246,17 +283,12 @@ class EmbeddingSummary:
                 f"cannot add vectors of {dimensions} dimensions to those of {self.dimensions} dimensions"
             )
 
-    def _add(
-        self, dimensions: int, count: int, total: FloatArray, products: FloatArray, cubes: FloatArray, fourth: float
-    ) -> None:
-        if self.dimensions:
-            with np.errstate(over="ignore", invalid="ignore"):
-                self.total, self.products = self.total + total, self.products + products
-                self.cubes = self.cubes + cubes
-        else:
-            self.dimensions, self.total, self.products = dimensions, total.copy(), products.copy()
-            self.cubes = cubes.copy()
-        self.fourth += fourth
+    def _add(self, dimensions: int, count: int, added: _State) -> None:
+        mine = self._state if self.dimensions else _State()
+        sums = added.sums if mine.sums is None else mine.sums if added.sums is None else mine.sums.plus(added.sums)
+        state = _State(sums, (*mine.waiting, *added.waiting))
+        self._state = _State(summed(*state)) if len(state.waiting) > _WAITING else state
+        self.dimensions = dimensions
         self.count += count
 
 

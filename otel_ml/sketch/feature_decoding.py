@@ -91,8 +91,9 @@ def read_feature(message: pb.Feature, bins: Sequence[BinRow] = ()) -> FeatureSum
     elif kind == pb.KIND_DATETIME:
         content = _datetime(message.datetime, counters.valid)
     elif kind == pb.KIND_EMBEDDING:
-        has_norms = role is not FeatureRole.JOINT
-        norms = _not_negative("norms", message.embedding.norms, counters.valid if has_norms else 0, bins)
+        norms = NumericSummary()
+        if role is not FeatureRole.JOINT:
+            norms = _not_negative("norms", message.embedding.norms, counters.valid, bins)
         content = read_vectors(message.embedding, counters.valid, norms)
     elif kind == pb.KIND_OPAQUE:
         content = OpaqueSummary()

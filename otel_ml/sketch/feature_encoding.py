@@ -13,7 +13,6 @@ from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.sketch.cardinality import HyperLogLog
 from otel_ml.sketch.embedding import EmbeddingSummary
-from otel_ml.sketch.embedding_decoding import upper_triangle
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason, merged_exemplars
 from otel_ml.sketch.exponential import Buckets, ExponentialHistogram
 from otel_ml.sketch.feature import Counters, FeatureKind, FeatureRole
@@ -29,6 +28,7 @@ from otel_ml.sketch.summary import (
 )
 from otel_ml.sketch.text import bounded
 from otel_ml.sketch.text_codec import write_text_sums
+from otel_ml.sketch.vector_sums import upper_triangle
 
 ROLE_NUMBERS: Final = {
     FeatureRole.FEATURE: pb.ROLE_FEATURE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +44,34 @@ class MomentColumns(NamedTuple):
         if np.count_nonzero(self.totals) < len(total) or np.count_nonzero(other.totals) < len(total):
             mean = np.where(other.totals == 0, self.mean, np.where(self.totals == 0, other.mean, mean))
             m2 = np.where(other.totals == 0, self.m2, np.where(self.totals == 0, other.m2, m2))
+        return MomentColumns(total, mean, m2, minimum, maximum)
+
+    def plus_all(self, others: Sequence[MomentColumns]) -> MomentColumns:
+        """As `plus` for one after the other, but for rounding, in the time of two."""
+        if len(others) > 1:
+            together = self._summed(others)
+            if together is not None:
+                return together
+        summed = self
+        for other in others:
+            summed = summed.plus(other)
+        return summed
+
+    def _summed(self, others: Sequence[MomentColumns]) -> MomentColumns | None:
+        """All together; None where something is empty or overflows, which only `plus` knows how to add."""
+        totals, means, m2s, minima, maxima = (np.array(rows) for rows in zip(self, *others, strict=True))
+        if np.count_nonzero(totals) < totals.size:
+            return None
+        total: CountArray = np.add.reduce(totals)
+        minimum: FloatArray = np.minimum.reduce(minima)
+        maximum: FloatArray = np.maximum.reduce(maxima)
+        with np.errstate(over="ignore", invalid="ignore"):
+            # About the first mean, not about 0: what is far away from 0 loses nothing.
+            offset = np.add.reduce(totals * (means - self.mean)) / total
+            mean: FloatArray = np.minimum(np.maximum(self.mean + offset, minimum), maximum)
+            m2: FloatArray = np.add.reduce(m2s) + np.add.reduce(totals * np.square(means - mean))
+        if np.count_nonzero(np.isfinite(m2)) < len(m2):
+            return None
         return MomentColumns(total, mean, m2, minimum, maximum)
 
     def rows(self, chosen: npt.NDArray[np.intp]) -> MomentColumns:

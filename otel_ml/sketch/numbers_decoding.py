@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import NoReturn, TypeAlias
 
 import numpy as np
@@ -104,6 +105,13 @@ def read_counts(container: RepeatedScalarFieldContainer[int], subject: str) -> C
     return counts.view(np.int64)
 
 
+@cache
+def bucket_range(scale: int) -> tuple[int, int]:
+    """The buckets of the smallest and of the greatest normal double, at one of the scales that there are."""
+    # Bounds are inclusive above.
+    return math.floor(math.ldexp(-1022, scale)) - 1, math.ceil(math.ldexp(1024, scale)) - 1
+
+
 def fail(what: str) -> NoReturn:
     """Refuse what was read."""
     raise CorruptSnapshotError(what)
@@ -128,9 +136,7 @@ def _buckets(message: pb.ExponentialHistogram.Buckets, scale: int) -> Buckets:
         fail(f"histogram: {size} buckets (at most {MAX_BUCKETS})")
     if size == 0:
         return Buckets()
-    # The buckets of the smallest and of the greatest normal double; bounds are inclusive above.
-    lowest = math.floor(math.ldexp(-1022, scale)) - 1
-    highest = math.ceil(math.ldexp(1024, scale)) - 1
+    lowest, highest = bucket_range(scale)
     if message.offset < lowest or message.offset + size - 1 > highest:
         fail(f"histogram: buckets from {message.offset} on at scale {scale} ({lowest} to {highest})")
     return Buckets(message.offset, read_counts(message.counts, "histogram"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -91,27 +92,92 @@ def write_packed_columns(message: pb.PackedColumns, columns: BinnedColumns) -> N
         message.exemplar_columns.extend([position] * (len(message.exemplars) - len(message.exemplar_columns)))
 
 
-def read_packed_columns(message: Any) -> tuple[BinnedColumns, frozenset[FeatureKey]]:
-    """Columns, and what they are as a set.
+class Fields(NamedTuple):
+    """Of a PackedColumns whose head is still bytes."""
+
+    head: bytes
+    counters: bytes
+    moments: bytes
+    counts: bytes
+
+
+class Packed(NamedTuple):
+    """Columns, and what they are as a set."""
+
+    columns: BinnedColumns
+    distinct: frozenset[FeatureKey]
+
+
+def read_packed_columns(messages: Sequence[Any]) -> list[Packed | CorruptSnapshotError]:
+    """What each message holds, or what is wrong with it.
+
+    Replicas of a model say the same of the same columns, differing in numbers only: those that do are read together,
+    as if they were one with so many times the columns, at the price of one.
 
     Args:
-        message: A PackedColumns whose head is still bytes.
-
-    Raises:
-        CorruptSnapshotError: They contradict themselves.
+        messages: Each a PackedColumns whose head is still bytes.
     """
-    head = _HEADS.read(message.head)
-    size = len(head.keys)
-    counters = _counts(message.counters, size, _COUNTERS, "counters")
-    counts = _counts(message.counts, size, head.bins, "counts")
+    fields = [Fields(one.head, one.counters, one.moments, one.counts) for one in messages]
+    if len(fields) == 1:
+        (one,) = _read_each(fields)
+        return [one if isinstance(one, CorruptSnapshotError) else _with_exemplars(one, messages[0])]
+    alike: dict[tuple[bytes, int, int, int], list[int]] = {}
+    for place, (head, *others) in enumerate(fields):
+        counters, moments, counts = map(len, others)
+        alike.setdefault((head, counters, moments, counts), []).append(place)
+    found: dict[int, Packed | CorruptSnapshotError] = {}
+    for places in alike.values():
+        for place, one in zip(places, _read_each([fields[place] for place in places]), strict=True):
+            found[place] = one if isinstance(one, CorruptSnapshotError) else _with_exemplars(one, messages[place])
+    return [found[place] for place in range(len(fields))]
+
+
+def _read_each(alike: Sequence[Fields]) -> list[Packed | CorruptSnapshotError]:
+    try:
+        return [*_read(alike)]
+    except CorruptSnapshotError as error:
+        # It is about one of them; the others are none the worse for it.
+        return [error] if len(alike) == 1 else [read for one in alike for read in _read_each([one])]
+
+
+def _read(alike: Sequence[Fields]) -> list[Packed]:
+    """Columns of messages that have the same head, and as many bytes in each field."""
+    heads, counters_of, moments_of, counts_of = zip(*alike, strict=True)
+    head = _HEADS.read(heads[0])
+    each, size = len(head.keys), len(head.keys) * len(alike)
+    counters = _counts(b"".join(counters_of), size, _COUNTERS, "counters")
+    counts = _counts(b"".join(counts_of), size, head.bins, "counts")
     valid, held = counters.dot(_VALID), np.add.reduce(counts, axis=1)
     if held.tobytes() != valid.tobytes():
         place = int((held == valid).argmin())
-        fail(f"{head.keys[place].name!r}: bins of {held[place]} values, where the counters leave {valid[place]}")
-    low, mean, high, m2 = _moments(message.moments, held, head)
-    exemplars = _exemplars(message, size) if message.exemplars or message.exemplar_columns else {}
-    columns = BinnedColumns(head.keys, head.edges_hashes, counts, counters, mean, m2, low, high, exemplars, held)
-    return columns, head.distinct
+        fail(f"{head.keys[place % each].name!r}: bins of {held[place]} values, where the counters leave {valid[place]}")
+    low, mean, high, m2 = _moments(moments_of, held, head)
+    read: list[Packed] = []
+    for start in range(0, size, each):
+        own = slice(start, start + each)
+        columns = BinnedColumns(
+            head.keys,
+            head.edges_hashes,
+            counts[own],
+            counters[own],
+            mean[own],
+            m2[own],
+            low[own],
+            high[own],
+            {},
+            held[own],
+        )
+        read.append(Packed(columns, head.distinct))
+    return read
+
+
+def _with_exemplars(read: Packed, message: Any) -> Packed | CorruptSnapshotError:
+    if message.exemplars or message.exemplar_columns:
+        try:
+            read.columns.exemplars = _exemplars(message, len(read.columns.keys))
+        except CorruptSnapshotError as error:
+            return error
+    return read
 
 
 def _read_head(encoded: bytes) -> _Head:
@@ -148,15 +214,24 @@ def _counts(encoded: bytes, size: int, columns: int, subject: str) -> CountArray
     return counts.astype(np.int64)
 
 
-def _moments(encoded: bytes, held: CountArray, head: _Head) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Minimum, mean, maximum and m2 of each column."""
-    size = len(head.keys)
-    if len(encoded) != _MOMENTS * _DOUBLE.itemsize * size:
-        fail(f"moments: {len(encoded)} bytes for {size} columns ({_MOMENTS * _DOUBLE.itemsize} each)")
-    moments: npt.NDArray[np.float64] = np.ndarray((_MOMENTS, size), _DOUBLE, encoded)
+def _moments(
+    encoded: Sequence[bytes], held: CountArray, head: _Head
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Minimum, mean, maximum and m2 of each column of all messages."""
+    row = _DOUBLE.itemsize * len(head.keys)
+    if len(encoded[0]) != _MOMENTS * row:
+        fail(f"moments: {len(encoded[0])} bytes for {len(head.keys)} columns ({_MOMENTS * _DOUBLE.itemsize} each)")
+    size = len(held)
+    # What comes message by message, moment by moment.
+    joined = (
+        encoded[0]
+        if len(encoded) == 1
+        else b"".join([one[start : start + row] for start in range(0, _MOMENTS * row, row) for one in encoded])
+    )
+    moments: npt.NDArray[np.float64] = np.ndarray((_MOMENTS, size), _DOUBLE, joined)
     # The last byte of a double is its sign and most of its exponent: what is not finite, or nearly so, has all
     # bits of these set. Asking bytes is several times as quick as asking numbers.
-    last = encoded[_DOUBLE.itemsize - 1 :: _DOUBLE.itemsize]
+    last = joined[_DOUBLE.itemsize - 1 :: _DOUBLE.itemsize]
     is_usual = (
         _HUGE not in last
         and _HUGE_NEGATIVE not in last
@@ -178,8 +253,10 @@ def _unusual(moments: npt.NDArray[np.float64], held: CountArray, head: _Head) ->
     if not (sound.all() and np.isfinite(moments).all()):
         fail("moments: not finite, or a mean out of its range, or a negative m2")
     is_empty = held == 0
-    if moments[:, is_empty].any():
-        fail(f"moments: of {head.keys[int(is_empty.argmax())].name!r}, which has no values (must be 0)")
+    is_wrong = is_empty & moments.any(axis=0)
+    if is_wrong.any():
+        place = int(is_wrong.argmax()) % len(head.keys)
+        fail(f"moments: of {head.keys[place].name!r}, which has no values (must be 0)")
     # The largest double stands for squares that overflowed, or are not known.
     m2 = np.where(m2 == _LARGEST, np.inf, m2)
     return np.array([np.where(is_empty, np.inf, low), mean, np.where(is_empty, -np.inf, high), m2])

@@ -6,17 +6,17 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import zip_longest
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from datasketches import kll_doubles_sketch
 
 from otel_ml.sketch import kll_image
 from otel_ml.sketch.distribution import NumericDistribution
-from otel_ml.sketch.kll_image import KllContents, KllKind
+from otel_ml.sketch.kll_image import ItemArray, KllContents, KllKind
 from otel_ml.sketch.moments import Moments
+from otel_ml.sketch.rounded_items import nearest_decimals, of_one_precision, restored_ends, restored_parts
 from otel_ml.sketch.sketch import CountArray, FloatArray
 
 DEFAULT_K: Final = 200
@@ -26,7 +26,6 @@ COMPACTION_K: Final = 2048
 """Beyond that it is compacted as a sketch of this size would be, to at most 6,200 items."""
 
 _CHUNK: Final = 8192
-_POWERS_OF_TEN: Final = 10.0 ** np.arange(23)
 _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 
 
@@ -77,10 +76,14 @@ class QuantileSketch:
         Raises:
             CorruptSketchError: The bytes are not such an image.
         """
-        contents = kll_image.parse(image, kind)
+        return cls.of_contents(kll_image.parse(image, kind))
+
+    @classmethod
+    def of_contents(cls, contents: KllContents) -> QuantileSketch:
+        """The sketch another process sent, of which this is what the image holds."""
         sketch = cls(contents.k)
         sketch._min_k = contents.min_k
-        sketch._append(_restored(contents) if kind == "floats" and contents.count else contents)
+        sketch._append(contents)
         if any(contents.lengths[1:]):
             sketch._noise = (contents.count * _noise_floor(contents.min_k)) ** 2
         return sketch
@@ -99,13 +102,13 @@ class QuantileSketch:
     def minimum(self) -> float:
         """The smallest value; NaN when there was none."""
         native = [] if self._native is None else [self._native.get_min_value()]
-        return min([*native, *(part.minimum for part in self._merged)], default=math.nan)
+        return min([*native, *restored_ends(self._merged, attrgetter("minimum"))], default=math.nan)
 
     @property
     def maximum(self) -> float:
         """The largest value; NaN when there was none."""
         native = [] if self._native is None else [self._native.get_max_value()]
-        return max([*native, *(part.maximum for part in self._merged)], default=math.nan)
+        return max([*native, *restored_ends(self._merged, attrgetter("maximum"))], default=math.nan)
 
     @property
     def rank_error(self) -> float:
@@ -146,16 +149,19 @@ class QuantileSketch:
         """Add what `other` has seen, of whichever k."""
         noise = (other.count * other.rank_error) ** 2
         for part in other._parts():
-            self._append(part)
+            self._append(part.detached())
         self._noise += noise
         self._min_k = min(self._min_k, other._min_k)
 
     def copy(self) -> QuantileSketch:
         """A sketch that has seen the same, independent of this one."""
-        twin = copy.copy(self)
+        twin = QuantileSketch(self._k)
+        # Not by the general way to copy, which takes several times as long.
+        for name in self.__slots__:
+            setattr(twin, name, getattr(self, name))
         # Contents are never changed in place.
-        twin._merged = self._merged.copy()  # noqa: SLF001 - of the same class
-        twin._native = copy.copy(self._native)  # noqa: SLF001 - likewise
+        twin._merged = self._merged.copy()
+        twin._native = copy.copy(self._native)
         return twin
 
     @property
@@ -176,7 +182,7 @@ class QuantileSketch:
         items, weights = _sorted(self._parts())
         is_last = np.append(items[1:] != items[:-1], values=True) if items.size else np.empty(0, bool)
         return NumericDistribution(
-            points=items[is_last],
+            points=nearest_decimals(items[is_last]) if items.dtype == np.float32 else items[is_last],
             cumulative=np.cumsum(weights)[is_last],
             total=self.count,
             minimum=self.minimum,
@@ -213,7 +219,8 @@ class QuantileSketch:
     def _written(self) -> tuple[KllKind, bytes]:
         count = self.count
         if self._image is None or self._image[0] != count:
-            contents = replace(_joined(self._parts(), self._k, self._compactions), min_k=self._min_k)
+            joined = replace(_joined(self._parts(), self._k, self._compactions), min_k=self._min_k)
+            (contents,) = restored_parts([joined])
             kind: KllKind = "floats" if _survives_as_floats(contents) else "doubles"
             self._image = count, kind, kll_image.write(contents, kind)
         return self._image[1:]
@@ -228,10 +235,11 @@ def _noise_floor(k: int) -> float:
     return 1.15 * 2.296 / math.pow(k, 0.9723)
 
 
-def _sorted(parts: Sequence[KllContents]) -> tuple[FloatArray, CountArray]:
+def _sorted(parts: Sequence[KllContents]) -> tuple[ItemArray, CountArray]:
     """All items and their weights, by value."""
     if not parts:
         return np.empty(0), np.empty(0, np.int64)
+    parts = of_one_precision(parts)
     items = np.concatenate([part.items for part in parts])
     order = np.argsort(items, kind="stable")
     return items[order], np.concatenate([part.weights for part in parts])[order]
@@ -245,21 +253,47 @@ def _joined(parts: Sequence[KllContents], k: int, turn: int) -> KllContents:
     """
     if len(parts) == 1 and parts[0].items.size <= sum(kll_image.capacities(k, len(parts[0].lengths))):
         return replace(parts[0], k=k)
-    by_height = zip_longest(*(part.levels for part in parts), fillvalue=np.empty(0))
-    levels: list[FloatArray] = [np.sort(np.concatenate(items)) for items in by_height]
-    while sum(map(len, levels)) > sum(capacities := kll_image.capacities(k, len(levels))):
-        height = next(h for h, items in enumerate(levels) if len(items) >= capacities[h])
-        items = levels[height]
+    parts = of_one_precision(parts)
+    # Per level what came into it, each sorted, but not together yet: few levels give anything away.
+    levels: list[list[ItemArray]] = [[] for _ in range(max([len(part.lengths) for part in parts], default=0))]
+    for part in parts:
+        for level, items in zip(levels, part.levels, strict=False):
+            if items.size:
+                level.append(items)
+    sizes = [sum(map(len, level)) for level in levels]
+    while sum(sizes) > sum(capacities := kll_image.capacities(k, len(sizes))):
+        height = next(h for h, size in enumerate(sizes) if size >= capacities[h])
+        items = _in_order(levels[height])
         # An odd item out stays where it is.
         kept, start = len(items) % 2, turn % 2
-        levels[height], given = (items[:kept], items[kept:]) if start else np.split(items, [len(items) - kept])[::-1]
+        even = len(items) - kept
+        rest, given = (items[:kept], items[kept:]) if start else (items[even:], items[:even])
         if height + 1 == len(levels):
-            levels.append(np.empty(0))
-        levels[height + 1] = np.sort(np.concatenate((levels[height + 1], given[start::2])))
+            levels.append([])
+            sizes.append(0)
+        levels[height], sizes[height] = [rest] if kept else [], kept
+        levels[height + 1].append(given[start::2])
+        sizes[height + 1] += even // 2
         turn += 1
-    minimum = min((part.minimum for part in parts), default=math.nan)
-    maximum = max((part.maximum for part in parts), default=math.nan)
-    return KllContents.of_levels(levels, k=k, min_k=k, minimum=minimum, maximum=maximum)
+    return KllContents(
+        k,
+        k,
+        minimum=min([part.minimum for part in parts], default=math.nan),
+        maximum=max([part.maximum for part in parts], default=math.nan),
+        items=np.concatenate([_in_order(level) for level in levels if level]) if parts else np.empty(0),
+        lengths=tuple(sizes),
+        # What is given away counts twice as much.
+        count=sum([part.count for part in parts]),
+    )
+
+
+def _in_order(runs: Sequence[ItemArray]) -> ItemArray:
+    """What is in one or several sorted arrays, sorted."""
+    if len(runs) == 1:
+        return runs[0]
+    items = np.concatenate(runs)
+    items.sort()
+    return items
 
 
 def _survives_as_floats(contents: KllContents) -> bool:
@@ -273,7 +307,7 @@ def _survives_as_floats(contents: KllContents) -> bool:
         return True
     if max(-contents.minimum, contents.maximum) > _FLOAT_MAX:
         return False
-    restored = _nearest_decimals(items.astype(np.float32))
+    restored = nearest_decimals(items.astype(np.float32))
     if (restored == items).all():
         return True
     heaviest, total = int(weights.max()), int(weights.sum())
@@ -282,24 +316,3 @@ def _survives_as_floats(contents: KllContents) -> bool:
     before = cumulative[np.searchsorted(items, points, side="right")]
     after = cumulative[np.searchsorted(restored, points, side="right")]
     return 32 * heaviest <= total and int(np.abs(before - after).max()) <= 2 * heaviest
-
-
-def _restored(contents: KllContents) -> KllContents:
-    """Items of floats as they probably were before they were rounded."""
-    ends_and_items = np.append([contents.minimum, contents.maximum], contents.items)
-    restored = _nearest_decimals(ends_and_items.astype(np.float32))
-    return replace(contents, minimum=float(restored[0]), maximum=float(restored[1]), items=restored[2:])
-
-
-def _nearest_decimals(values: npt.NDArray[np.float32]) -> FloatArray:
-    """For each float the decimal of 7 digits that rounds to it where there is one, else the float itself.
-
-    9.99 as a float is 9.989999771…: below the 9.99 that a baseline holds, so that a frequent price would seem to have
-    drifted. Order is kept, for a result never leaves the range of numbers that round to its float.
-    """
-    exact = values.astype(np.float64)
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        digits = np.clip(6.0 - np.floor(np.log10(np.abs(exact))), -22.0, 22.0)
-        power = _POWERS_OF_TEN[np.abs(digits).astype(np.intp)]
-        decimals = np.where(digits >= 0.0, np.rint(exact * power) / power, np.rint(exact / power) * power)
-        return np.where(decimals.astype(np.float32) == values, decimals, exact)

@@ -136,16 +136,19 @@ def packed_sketches(features: Iterable[FeatureSummary]) -> tuple[list[SketchedCo
             others.append(feature)
     blocks = []
     for columns in alike.values():
-        if _is_dense([histogram for _, _, histogram in columns]):
+        sides = [side for _, _, histogram in columns for side in (histogram.negative, histogram.positive)]
+        if fills_matrix([len(side.counts) for side in sides]):
             blocks.append(_stacked(columns))
         else:
             others += [feature for feature, _, _ in columns]
     return blocks, others
 
 
-def _is_dense(histograms: Sequence[ExponentialHistogram]) -> bool:
-    """Whether histograms fill their matrix: one long one among thousands of short ones would make a message swell."""
-    lengths = [len(side.counts) for histogram in histograms for side in (histogram.negative, histogram.positive)]
+def fills_matrix(lengths: Sequence[int]) -> bool:
+    """Whether histograms with so many buckets a side may be a matrix.
+
+    One long one among thousands of short ones would make a message swell.
+    """
     cells = len(lengths) * max(lengths)
     return cells <= max(_FREE_CELLS, _EMPTIEST * sum(lengths))
 

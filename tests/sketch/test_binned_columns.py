@@ -82,6 +82,46 @@ def test_merging_matrices_is_merging_columns_to_the_bit(parts):
     assert contents(feature for block in blocks for feature in block.summaries()) == contents(first)
 
 
+@given(parts=st.lists(batches, min_size=2, max_size=6))
+def test_merging_all_at_once_is_merging_one_after_the_other(parts):
+    """Counts and extremes to the bit, means and squares but for rounding; what is empty or overflows, too."""
+    first, *rest = [packed(summary(name, part[name]) for name in LAYOUTS)[0] for part in parts]
+    expected = deepcopy(first)
+    for others in rest:
+        for mine, theirs in zip(expected, others, strict=True):
+            mine.merge(theirs)
+
+    for block, others in zip(first, zip(*rest, strict=True), strict=True):
+        block.merge(*others)
+
+    for block, sequential in zip(first, expected, strict=True):
+        assert block.counts.tolist() == sequential.counts.tolist()
+        assert block.counters.tolist() == sequential.counters.tolist()
+        for mine, theirs in zip(block.summaries(), sequential.summaries(), strict=True):
+            assert_close(mine.content.moments, theirs.content.moments)
+
+
+def assert_close(mine, theirs):
+    assert (mine.count, mine.minimum, mine.maximum) == (theirs.count, theirs.minimum, theirs.maximum)
+    width = max(abs(theirs.minimum), abs(theirs.maximum)) if theirs.count else 0.0
+    assert mine.mean == pytest.approx(theirs.mean, rel=1e-9, abs=1e-13 * width, nan_ok=True)
+    assert mine.m2 == pytest.approx(theirs.m2, rel=1e-9, abs=1e-13 * width * width, nan_ok=True)
+
+
+def test_what_varies_little_far_from_zero_loses_nothing_when_merged_at_once():
+    """A thousand clocks: seconds since 1970, a millisecond apart."""
+    chance = np.random.default_rng(1)
+    batches_of = [1.7e9 + chance.normal(size=20) * 1e-3 for _ in range(50)]
+    blocks = [packed([summary("a", batch)])[0][0] for batch in batches_of]
+
+    blocks[0].merge(*blocks[1:])
+
+    (merged,) = blocks[0].summaries()
+    everything = np.concatenate(batches_of)
+    assert merged.content.moments.mean == pytest.approx(everything.mean(), rel=1e-15)
+    assert merged.content.moments.variance == pytest.approx(everything.var(ddof=1), rel=1e-3)
+
+
 def test_of_exemplars_the_most_extreme_ones_are_kept():
     """As when columns are merged one by one."""
     sides = [

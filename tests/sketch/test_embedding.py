@@ -1,17 +1,18 @@
 """What is known of vectors."""
 
 import hashlib
-import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vector_samples import without_radial_moments
 
 from otel_ml.errors import IncompatibleSketchError
 from otel_ml.sketch import embedding
 from otel_ml.sketch.bins import BinLayout
 from otel_ml.sketch.embedding import EmbeddingSummary, projection
+from otel_ml.sketch.vector_sums import VectorMoments, upper_triangle
 
 
 def vectors(rows, dimensions, seed=0):
@@ -161,9 +162,9 @@ def test_moments_give_back_the_summary_they_came_from():
     """Mean, scatter and radial moments say the same as the sums about 0."""
     summary = summary_of(vectors(300, 5))
 
-    again = EmbeddingSummary.of_moments(
-        5, 300, summary.mean(), summary.scatter(), summary.norms, summary.radial_moments()
-    )
+    triangle = summary.scatter()[upper_triangle(5)]
+    moments = VectorMoments(300, summary.mean(), triangle, *summary.radial_moments())
+    again = EmbeddingSummary.of_moments(5, moments, summary.norms)
 
     assert np.allclose(again.cubes, summary.cubes)
     assert again.fourth == pytest.approx(summary.fourth)
@@ -177,8 +178,7 @@ def test_radial_moments_that_are_lost_in_rounding_are_unknown():
 
 def test_radial_moments_are_unknown_where_a_part_came_without():
     """A server that does not send them leaves the window without a test, not with a wrong one."""
-    summary, without = summary_of(vectors(300, 3)), summary_of(vectors(100, 3))
-    without.cubes, without.fourth = np.full(3, np.nan), math.nan
+    summary, without = summary_of(vectors(300, 3)), without_radial_moments(summary_of(vectors(100, 3)))
 
     summary.merge(without)
 

@@ -1,5 +1,7 @@
 import random
 import struct
+from dataclasses import replace
+from itertools import permutations
 
 import datasketches
 import numpy as np
@@ -143,6 +145,63 @@ def test_an_image_of_doubles_is_not_taken_for_floats():
     """An image does not tell its type; its size does."""
     with pytest.raises(CorruptSketchError):
         kll_image.parse(library_sketch("doubles", normal(5_000)).serialize(), "floats")
+
+
+def outcome(parse, *arguments):
+    """What was read, to the bit, or what is wrong with it."""
+    try:
+        return [(repr(replace(one, items=None)), one.items.dtype, one.items.tobytes()) for one in parse(*arguments)]
+    except CorruptSketchError as error:
+        return str(error)
+
+
+def one_by_one(images):
+    return [kll_image.parse(*image) for image in images]
+
+
+@settings(max_examples=300)
+@given(
+    kinds_and_sizes=st.lists(st.tuples(st.sampled_from(["doubles", "floats"]), st.sampled_from(SIZES)), max_size=8),
+    changed=st.sets(st.integers(0, 7)),
+    rng=st.randoms(use_true_random=False),
+)
+def test_many_images_are_read_as_each_of_them(kinds_and_sizes, changed, rng):
+    """Of both kinds, empty ones among them; and of those that are corrupt the first one is told."""
+    images = [(library_sketch(kind, normal(count)).serialize(), kind) for kind, count in kinds_and_sizes]
+    images = [(mutated(rng, image) if place in changed else image, kind) for place, (image, kind) in enumerate(images)]
+
+    assert outcome(kll_image.parse_all, images) == outcome(one_by_one, images)
+
+
+@pytest.mark.parametrize("kind", ["doubles", "floats"])
+def test_what_is_wrong_is_found_wherever_it_is(kind):
+    """An item of one image is no excuse for that of another, and neither is the end of one the beginning of another."""
+    sound = library_sketch(kind, normal(700)).serialize()
+    item_bytes = np.dtype(DTYPES[kind]).itemsize
+    unsorted = sound[: -2 * item_bytes] + sound[-item_bytes:] + sound[-2 * item_bytes : -item_bytes]
+    infinite = sound[:-item_bytes] + np.array([np.inf], DTYPES[kind]).tobytes()
+    cut_off = sound[:-1]
+
+    found = {
+        (first, second): outcome(kll_image.parse_all, [(image, kind) for image in (sound, first, second, sound)])
+        for first, second in permutations((unsorted, infinite, cut_off), 2)
+    }
+
+    reasons = {unsorted: "not sorted", infinite: "not finite", cut_off: "whole items"}
+    assert all(reasons[first] in reason for (first, _), reason in found.items())
+
+
+def test_one_value_may_come_as_a_level():
+    """The library writes it without, but nothing forbids it."""
+    level = kll_image.write(KllContents.of_levels([np.arange(2.0)], k=200, min_k=200, minimum=0, maximum=1), "doubles")
+    image = bytearray(level[:-8])
+    struct.pack_into("<Q", image, 8, 1)
+    struct.pack_into("<I", image, 20, 199)
+    struct.pack_into("<3d", image, 24, 7.0, 7.0, 7.0)
+
+    contents = kll_image.parse(bytes(image), "doubles")
+
+    assert (contents.count, contents.items.tolist(), contents.minimum, contents.maximum) == (1, [7.0], 7.0, 7.0)
 
 
 @pytest.mark.parametrize("kind", ["doubles", "floats"])

@@ -18,6 +18,7 @@ from otel_ml.sketch.bins import BinLayout
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
 from otel_ml.sketch.feature import FeatureRole
 from otel_ml.sketch.moments import Moments
+from otel_ml.sketch.snapshot import Snapshot
 from otel_ml.sketch.summary import NumericSummary
 
 FOUR, SIX = BinLayout(np.array([0.0, 1.0, 2.0])), BinLayout(np.array([-2.0, -1.0, 0.0, 1.0, 2.0]))
@@ -321,3 +322,29 @@ def test_mutated_snapshots_are_refused_or_consistent():
             assert block.totals.tolist() == [summary.counters.valid for summary in block.summaries()]
         assert knowledge(codec.decode(codec.encode(decoded))) == knowledge(decoded)
     assert outcomes == {"refused", "read"}
+
+
+def test_snapshots_read_together_are_what_they_are_alone():
+    """Replicas that say the same of the same columns, other models, what is empty or overflows, what is corrupt: to the
+    bit, and what is wrong with one, in the same words, is no concern of the others.
+    """
+    rng = random.Random(5)
+    chance = np.random.default_rng(2)
+    corpus = [codec.encode(sample())]
+    for scale in (1.0, 1.0, 1e3, 1e300):
+        alike = [numeric(name, chance.normal(size=9) * scale, layout=FOUR) for name in ("age", "height")]
+        corpus += [codec.encode(Producer().snapshot(*alike)), codec.encode(Producer().snapshot(numeric("age", [])))]
+    payloads = [rng.choice(corpus) for _ in range(400)]
+    payloads = [_meant(rng, pb.Snapshot, one) if rng.random() < 0.3 else one for one in payloads]
+
+    together = codec.decode_all(payloads)
+
+    for payload, found in zip(payloads, together, strict=True):
+        if isinstance(found, CorruptSnapshotError):
+            with pytest.raises(CorruptSnapshotError) as refused:
+                codec.decode(payload)
+            assert str(refused.value) == str(found)
+        else:
+            alone = codec.decode(payload)
+            assert (knowledge(found), blocks(found)) == (knowledge(alone), blocks(alone))
+    assert {type(found) for found in together} == {CorruptSnapshotError, Snapshot}

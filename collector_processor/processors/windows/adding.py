@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from collector_processor.processors.copies import copied_columns, copied_summary
@@ -50,7 +51,20 @@ class Adding:
     def __init__(self, limits: LimitSettings, claim: Callable[[Window, int], bool]) -> None:
         self._limits = limits
         self._claim = claim
+        # What is to be merged into what, by the identity of the latter; None where it is done at once.
+        self._waiting: dict[int, tuple[BinnedColumns, list[BinnedColumns]]] | None = None
         self.features_dropped: Counter[str] = Counter()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Merge matrices of the same columns all at once when the block ends; until then windows do not have them."""
+        waiting = self._waiting = {}
+        try:
+            yield
+        finally:
+            self._waiting = None
+            for present, others in waiting.values():
+                present.merge(*others)
 
     def add(self, window: Window, columns: Seats[FeatureKey], snapshot: Snapshot, *, is_shared: bool = False) -> None:
         """Add a snapshot.
@@ -74,29 +88,39 @@ class Adding:
         if window.segment is None and snapshot.row_sample is not None:
             add_rows(window, snapshot.row_sample)
         for binned in snapshot.binned:
-            if _merged(window.binned, binned):
-                continue
-            if _fits(window, binned.edges_hashes, binned.counts.shape[1]):
+            present = _alike(window.binned, binned)
+            if present is not None:
+                self._merge(present, binned)
+            elif _fits(window, binned.edges_hashes, binned.counts.shape[1]):
                 self._add_block(window, columns, window.binned, binned, is_shared=is_shared)
             else:
                 self.features_dropped["incompatible"] += len(binned.keys)
         for sketched in snapshot.sketched:
-            if not _merged(window.sketched, sketched):
+            known = _alike(window.sketched, sketched)
+            if known is not None:
+                known.merge(sketched)
+            else:
                 self._add_block(window, columns, window.sketched, sketched, is_shared=is_shared)
         for summary in snapshot.features if snapshot.unbinned is None else snapshot.unbinned:
             self._add_summary(window, columns, summary, is_shared=is_shared)
 
+    def _merge(self, present: BinnedColumns, binned: BinnedColumns) -> None:
+        if self._waiting is None:
+            present.merge(binned)
+        else:
+            self._waiting.setdefault(id(present), (present, []))[1].append(binned)
+
     def _add_block(
         self, window: Window, columns: Seats[FeatureKey], blocks: list[BlockT], block: BlockT, *, is_shared: bool
     ) -> None:
-        # The block was decoded for us alone, so a window may grow in it, and so may it in a summary; but only one.
         if (
             len(blocks) < _MAX_BLOCKS
             and window.features + len(block.keys) <= self._limits.features
             and all(columns.take(key, window.start_unix_nano) for key in block.keys)
             and self._claim(window, _size_of_block(block))
         ):
-            blocks.append(copied_columns(block) if is_shared else block)
+            # A copy: what was decoded may be a part of larger matrices, which would be kept as long as this part.
+            blocks.append(copied_columns(block))
         else:
             for summary in block.summaries():
                 self._add_summary(window, columns, summary, is_shared=is_shared)
@@ -121,6 +145,7 @@ class Adding:
         elif not self._claim(window, _size_of(summary)):
             self._add_to_overflow(window, summary, "memory")
         else:
+            # What was decoded for us alone a window may grow in; but only one.
             window.unbinned[summary.key, summary.kind] = copied_summary(summary) if is_shared else summary
 
     def _add_to_overflow(self, window: Window, summary: FeatureSummary, reason: str) -> None:
@@ -164,15 +189,14 @@ def _count(window: Window, key: FeatureKey, counters: Counters) -> None:
     part.counters.merge(counters)
 
 
-def _merged(blocks: list[BlockT], block: BlockT) -> bool:
-    """Whether the same columns were there, which now hold these as well. What is the same fits as it did before."""
+def _alike(blocks: list[BlockT], block: BlockT) -> BlockT | None:
+    """That of the same columns, if it was there. What is the same fits as it did before."""
     if blocks:
         identity = block.identity
         for present in blocks:
             if present.identity == identity:
-                present.merge(block)
-                return True
-    return False
+                return present
+    return None
 
 
 def _fits(window: Window, edges_hashes: Iterable[int], bins: int) -> bool:

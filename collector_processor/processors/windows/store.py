@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Final
 
 from collector_processor.processors.windows.adding import Adding, add_bin_counts, add_rows, size_of
@@ -107,6 +108,10 @@ class WindowStore:
         stream.heard_s = now
         self._changed_streams.add(window.model)
         return outcome
+
+    def together(self) -> AbstractContextManager[None]:
+        """Within it, `merge` leaves the largest part of its work for its end, where all is done at once."""
+        return self._adding.together()
 
     def is_ahead(self, snapshot: Snapshot) -> bool:
         """Whether it claims a time that lies too far ahead of the clock, and would move other people's watermark."""

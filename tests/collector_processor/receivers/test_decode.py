@@ -333,3 +333,27 @@ def without_shells(body):
     del request.resource_logs[:]
     request.resource_logs.extend(kept)
     return request
+
+
+def test_of_many_snapshots_each_is_read_or_rejected_for_itself():
+    """In their order, whatever stands between them, with what was asked of the resource of each."""
+    snapshots = [sample() for _ in range(40)]
+    requests = []
+    for number, snapshot in enumerate(snapshots):
+        record = snapshot_record(snapshot)
+        if number % 7 == 3:
+            (payload,) = (one for one in record.attributes if one.value.bytes_value)
+            payload.value.bytes_value = payload.value.bytes_value[:-1]
+        requests.append(logs_request(record))
+        requests[-1].resource_logs[0].resource.attributes.add(key="pod").value.string_value = str(number)
+    readable = [number for number in range(40) if number % 7 != 3]
+    only = b"".join(request.SerializeToString() for request in requests)
+    others = logs_request(text_record()).SerializeToString()
+
+    for body, rest in ((only, b""), (only + others, others)):
+        logs = decode.read_logs(body, take=True, resource_attributes={"pod"})
+
+        assert [found.producer_id for found in logs.snapshots] == [snapshots[n].producer_id for n in readable]
+        assert [found.resource["pod"] for found in logs.snapshots] == [str(number) for number in readable]
+        assert logs.rejected == {"wrong_checksum": 40 - len(readable)}
+        assert (logs.body, logs.taken) == (rest, only)
