@@ -56,7 +56,17 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    tmp_path, sink, baseline=None, *, drift=None, store=None, log=None, telemetry="0s", shutdown="5s", **exporter
+    tmp_path,
+    sink,
+    baseline=None,
+    *,
+    drift=None,
+    store=None,
+    log=None,
+    checkpoint="30s",
+    telemetry="0s",
+    shutdown="5s",
+    **exporter,
 ):
     path = tmp_path / "processor.yaml"
     backend = {
@@ -78,7 +88,11 @@ async def running(
                 "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}},
                 "processors": {"drift": drift},
                 "exporters": {"otlp_grpc": backend},
-                "store": {**({"directory": str(store)} if store else {}), "log": log or {}},
+                "store": {
+                    **({"directory": str(store)} if store else {}),
+                    "log": log or {},
+                    "checkpoint_interval": checkpoint,
+                },
                 "service": {
                     "status": {"enabled": False},
                     "telemetry": {"interval": telemetry},
