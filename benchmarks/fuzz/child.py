@@ -79,11 +79,12 @@ class Target:
             raise AssertionError(f"read {len(logs.snapshots)} and {logs.rejected}, then {len(again)} and {rejected}")
         if decode.count_items(signal, logs.body) != logs.remaining:
             raise AssertionError(f"{logs.remaining} records remain, where the rest does not hold so many")
-        for snapshot in logs.snapshots:
-            self.counts["read"] += 1
-            if len(list(snapshot.features)) != len(snapshot.features):
-                raise AssertionError("the features of a snapshot are not as many as it says")
-            self.counts["merged"] += self._windows.merge(snapshot) is Outcome.MERGED
+        with self._windows.together():
+            for snapshot in logs.snapshots:
+                self.counts["read"] += 1
+                if len(list(snapshot.features)) != len(snapshot.features):
+                    raise AssertionError("the features of a snapshot are not as many as it says")
+                self.counts["merged"] += self._windows.merge(snapshot) is Outcome.MERGED
 
     def close(self) -> None:
         """Close all windows, and evaluate some."""

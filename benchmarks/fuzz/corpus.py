@@ -73,6 +73,7 @@ def corpus() -> Corpus:
     ]
     logs = [logs_request(payload) for payload in payloads[:6]]
     logs += [logs_request(payloads[0], payloads[1], texts=5), logs_request(texts=3)]
+    logs.append(b"".join(logs[:3] * 3))
     return Corpus(
         baseline,
         payloads,

@@ -52,7 +52,10 @@ def item(corpus: Corpus, seed: int, index: int) -> tuple[Signal, bytes, bool]:
     rng = random.Random(f"{seed}/{index}")
     choice = rng.random()
     if choice < 0.60:
-        return Signal.LOGS, logs_request(*(_payload(rng, corpus) for _ in range(rng.choice((1, 1, 1, 2))))), False
+        payloads = [_payload(rng, corpus) for _ in range(rng.choice((1, 1, 1, 2)))]
+        # Beside sound ones of the same columns as well, with which it is read and merged.
+        payloads += rng.choices(corpus.payloads, k=rng.choice((0, 0, 0, 1, 20)))
+        return Signal.LOGS, logs_request(*payloads), False
     signal = rng.choice((Signal.LOGS, Signal.LOGS, Signal.METRICS, Signal.TRACES))
     body = rng.choice(corpus.requests[signal])
     if choice < 0.62:
