@@ -28,11 +28,14 @@ from collector_processor.processors.references.baselines import References
 from collector_processor.processors.windows import Outcome, Window, WindowSettings, WindowStore
 from collector_processor.receivers import decode, json_requests
 from collector_processor.receivers.plain_histograms import HistogramReader
+from collector_processor.receivers.settings import GrpcSettings
 from otel_ml.drift.registry import create
 
 BUDGET_S: Final = 2.0
 """CPU time of one item; it takes about a millisecond."""
 CLOSE_EVERY: Final = 200
+_LARGEST: Final = GrpcSettings().max_recv_msg_size_mib << 20
+"""What is larger no receiver reads."""
 _WARM_UP: Final = 0.3
 """Share of the items after which memory must no longer grow."""
 _FAR_AHEAD_NS: Final = 1 << 62
@@ -64,6 +67,8 @@ class Target:
             UndecodableRequestError: As declared.
             Exception: A bug.
         """
+        if len(body) > _LARGEST:
+            return
         if is_json:
             body = json_requests.to_protobuf(signal, body)
         if signal is Signal.METRICS:
