@@ -38,12 +38,17 @@ def summary_from(count, mean, covariance, excess_kurtosis=None):
     return EmbeddingSummary.of_moments(len(mean), moments, NumericSummary())
 
 
+def with_sums(summary, **changes):
+    """The same, but for some of its sums."""
+    sums = {name: getattr(summary, name) for name in ("total", "products", "cubes", "fourth")}
+    return EmbeddingSummary(
+        summary.dimensions, summary.count, norms=summary.norms, projected=summary.projected, **{**sums, **changes}
+    )
+
+
 def without_radial_moments(summary):
     """The same, as of a writer that does not know them."""
-    unknown = np.full(len(summary.total), np.nan)
-    return EmbeddingSummary(
-        summary.dimensions, summary.count, summary.total, summary.products, summary.norms, unknown, math.nan
-    )
+    return with_sums(summary, cubes=np.full(len(summary.total), np.nan), fourth=math.nan)
 
 
 def over_the_wire(summary):
