@@ -63,7 +63,7 @@ def measure() -> Figures:
     figures: dict[str, Figure] = {}
     with tempfile.TemporaryDirectory() as name, running_sink() as sink:
         folder = Path(name)
-        limit = _echo(folder, Shape())
+        limit, at_half = _echo(folder, Shape())
         packed, latency = _packed(folder, sink.otlp)
         figures |= _cost_figures("snapshots", packed, limit, 1e6 / GOAL_PER_S)
         figures["processor.snapshots.requests_per_s"] = Figure(
@@ -72,7 +72,7 @@ def measure() -> Figures:
         for percentile in ("p50", "p99", "p999"):
             goal = GOAL_P99_MS if percentile == "p99" else None
             figures[f"processor.snapshots.half_load.{percentile}"] = Figure(
-                latency.latency_ms.get(percentile, float("inf")), "ms", goal, None
+                latency.latency_ms.get(percentile, float("inf")), "ms", goal, at_half.latency_ms.get(percentile)
             )
         over_http = _cost(folder, Shape(), sink.otlp, protocol="http")
         figures |= _cost_figures("snapshots.over_http", over_http, None, 1e6 / GOAL_PER_S)
@@ -107,11 +107,7 @@ def _packed(folder: Path, backend: str) -> tuple[Cost, Load]:
     with running_processor(_setup(folder, backend)) as server:
         warm_up(server, prepared, shape)
         cost = cost_of(server, prepared, shape, scaled(8, 1))
-        rate = cost.load.acked / cost.load.seconds / 2
-        load = generate(
-            server.target, prepared, seconds=scaled(8, 1), rate=rate, connections=16, producers=shape.replicas
-        )
-    return cost, load
+        return cost, _at_half_load(server, prepared, shape, cost)
 
 
 def _cost(folder: Path, shape: Shape, backend: str, protocol: str = "grpc") -> Cost:
@@ -121,11 +117,18 @@ def _cost(folder: Path, shape: Shape, backend: str, protocol: str = "grpc") -> C
         return cost_of(server, prepared, shape, scaled(5, 0.5))
 
 
-def _echo(folder: Path, shape: Shape) -> float:
+def _echo(folder: Path, shape: Shape) -> tuple[float, Load]:
+    """What a request costs a server that only answers, and how soon it does at half of what is possible."""
     prepared = prepare(folder, shape)
     with running_echo() as server:
         warm_up(server, prepared, shape)
-        return cost_of(server, prepared, shape, scaled(6, 0.5)).cpu_s
+        cost = cost_of(server, prepared, shape, scaled(6, 0.5))
+        return cost.cpu_s, _at_half_load(server, prepared, shape, cost)
+
+
+def _at_half_load(server: Server, prepared: Path, shape: Shape, cost: Cost) -> Load:
+    rate = cost.load.acked / cost.load.seconds / 2
+    return generate(server.target, prepared, seconds=scaled(8, 1), rate=rate, connections=16, producers=shape.replicas)
 
 
 def _setup(folder: Path, backend: str, protocol: str = "grpc") -> Processor:
