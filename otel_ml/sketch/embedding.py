@@ -24,8 +24,8 @@ DIRECT_DIMENSIONS: Final = 128
 PROJECTED_DIMENSIONS: Final = 64
 """Beyond, of so many random directions: 8 KB on the wire, where 768 dimensions would take 1.2 MB."""
 
-_WAITING: Final = 8
-"""Summaries merged in whose moments wait: added up all at once, they cost a fraction."""
+_WAITING: Final = 4
+"""Summaries merged in whose moments wait, each half as large as the sums: added up at once, they cost a fraction."""
 _SIGNIFICANT: Final = 4096.0
 _ROUNDING: Final = 1e-13
 _UNCERTAIN: Final = 1e-11
@@ -152,6 +152,11 @@ class EmbeddingSummary:
     def fourth(self) -> float:
         """The sum of |y|⁴, likewise."""
         return self._sums.fourth
+
+    @property
+    def largest_bytes(self) -> int:
+        """What it grows to in memory, about, whatever is merged in: the sums, and moments that wait."""
+        return kept_dimensions(self.dimensions) ** 2 * np.dtype(np.float64).itemsize * (2 + _WAITING) // 2
 
     @property
     def _sums(self) -> VectorSums:

@@ -79,6 +79,22 @@ def test_summaries_that_wait_are_those_that_were_added_at_once(number):
         assert_same(summary, sums_of(part))
 
 
+@pytest.mark.parametrize("dimensions", [20, 128])
+def test_a_summary_takes_no_more_memory_than_it_says(dimensions):
+    """A processor admits columns by that: what waits to be added up is in it."""
+    (part,) = groups(1, dimensions)
+    window, most = EmbeddingSummary(), 0
+
+    for _ in range(20):
+        window.merge(EmbeddingSummary.of_moments(dimensions, moments_of(part), NumericSummary()))
+        sums, waiting = window._state
+        held = [*(sums or ()), *(array for moments in waiting for array in moments)]
+        most = max(most, sum(array.nbytes for array in held if isinstance(array, np.ndarray)))
+
+    small = 20 * 8 * dimensions  # the arrays of one row
+    assert window.largest_bytes - small <= most <= window.largest_bytes + small
+
+
 def test_what_is_too_large_is_infinite_or_unknown_without_a_warning():
     """A hostile sender fills no log; pytest makes errors of warnings."""
     huge = VectorMoments(2, np.full(2, 1e300), np.full(3, 1e300), np.full(2, 1e300), 1e300)

@@ -213,5 +213,5 @@ def _size_of_block(block: BinnedColumns | SketchedColumns) -> int:
 def _size_of(summary: FeatureSummary) -> int:
     content = summary.content
     if isinstance(content, EmbeddingSummary):
-        return _SKETCHED_BYTES + content.products.nbytes
+        return _SKETCHED_BYTES + content.largest_bytes
     return _COLUMN_BYTES.get(summary.kind, _SMALL_BYTES)
