@@ -19,6 +19,7 @@ from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.recording.accumulator import ModelAccumulator
 from otel_ml.recording.inference import Inference, ModelInfo
 from otel_ml.sketch import codec
+from otel_ml.sketch.calls import CallSummary
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
 from otel_ml.sketch.feature import ModelKey
 from otel_ml.sketch.quantiles import QuantileSketch
@@ -123,7 +124,15 @@ def _snapshot(baseline: Baseline | None, seed: int, count: int = _ROWS) -> Snaps
         0,
         summaries,
         packages_digest="digest",
+        calls=_calls(seed),
     )
+
+
+def _calls(seed: int) -> CallSummary:
+    calls = CallSummary()
+    calls.update(np.random.default_rng(seed).lognormal(-4, 1, 50))
+    calls.add_errors({"ValueError": 3, "httpx.ReadTimeout": 1})
+    return calls
 
 
 def _with_rows(payload: bytes) -> bytes:

@@ -136,6 +136,7 @@ class Snapshot(google.protobuf.message.Message):
     ROW_SAMPLE_FIELD_NUMBER: builtins.int
     EDGES_FIELD_NUMBER: builtins.int
     PACKED_COLUMNS_FIELD_NUMBER: builtins.int
+    CALLS_FIELD_NUMBER: builtins.int
     format_version: builtins.int
     """Layout of this message. Readers refuse versions they do not know. 2 where there are packed columns, so that a reader
     that knows only 1 does not overlook them; else 1.
@@ -180,6 +181,12 @@ class Snapshot(google.protobuf.message.Message):
         will do for them; a hundred are read here in the time of one there.
         """
 
+    @property
+    def calls(self) -> global___Calls:
+        """How the calls of the model went, failed ones included; in the first part of what was split. Unset in a segment, where
+        readers skip it. One with calls and no rows is worth sending: it says that all of them failed.
+        """
+
     def __init__(
         self,
         *,
@@ -199,9 +206,10 @@ class Snapshot(google.protobuf.message.Message):
         row_sample: global___RowSample | None = ...,
         edges: collections.abc.Iterable[global___Edges] | None = ...,
         packed_columns: collections.abc.Iterable[global___PackedColumns] | None = ...,
+        calls: global___Calls | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["row_sample", b"row_sample", "segment", b"segment"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["bin_matrices", b"bin_matrices", "dropped_rows", b"dropped_rows", "edges", b"edges", "end_time_unix_nano", b"end_time_unix_nano", "features", b"features", "format_version", b"format_version", "model_name", b"model_name", "model_version", b"model_version", "packages_digest", b"packages_digest", "packed_columns", b"packed_columns", "producer_id", b"producer_id", "row_sample", b"row_sample", "rows", b"rows", "segment", b"segment", "sequence", b"sequence", "start_time_unix_nano", b"start_time_unix_nano"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["calls", b"calls", "row_sample", b"row_sample", "segment", b"segment"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["bin_matrices", b"bin_matrices", "calls", b"calls", "dropped_rows", b"dropped_rows", "edges", b"edges", "end_time_unix_nano", b"end_time_unix_nano", "features", b"features", "format_version", b"format_version", "model_name", b"model_name", "model_version", b"model_version", "packages_digest", b"packages_digest", "packed_columns", b"packed_columns", "producer_id", b"producer_id", "row_sample", b"row_sample", "rows", b"rows", "segment", b"segment", "sequence", b"sequence", "start_time_unix_nano", b"start_time_unix_nano"]) -> None: ...
 
 global___Snapshot = Snapshot
 
@@ -285,6 +293,59 @@ class PackedColumns(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["counters", b"counters", "counts", b"counts", "exemplar_columns", b"exemplar_columns", "exemplars", b"exemplars", "head", b"head", "moments", b"moments"]) -> None: ...
 
 global___PackedColumns = PackedColumns
+
+@typing.final
+class Calls(google.protobuf.message.Message):
+    """Calls of the model that ended in the interval. To merge, add up counts, errors of the same type, and buckets."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class Errors(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        TYPE_FIELD_NUMBER: builtins.int
+        COUNT_FIELD_NUMBER: builtins.int
+        type: builtins.str
+        """Such as the qualified name of an exception, never its text; 1 to 128 characters."""
+        count: builtins.int
+        def __init__(
+            self,
+            *,
+            type: builtins.str = ...,
+            count: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["count", b"count", "type", b"type"]) -> None: ...
+
+    COUNT_FIELD_NUMBER: builtins.int
+    ERRORS_FIELD_NUMBER: builtins.int
+    DURATIONS_S_FIELD_NUMBER: builtins.int
+    count: builtins.int
+    @property
+    def errors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Calls.Errors]:
+        """Of those that ended with an error, how many with each: at most 16 types, each once, and "_OTHER" for all others.
+        Where more than 16 are merged, those with names stay that come first by Unicode code points, so that the order of
+        merging leaves no trace.
+        """
+
+    @property
+    def durations_s(self) -> global___ExponentialHistogram:
+        """How long calls took, in seconds, failed or not; of all calls or of those where it is known. Without negative buckets.
+        Best at scale 3 (base 1.09): readers go there from any scale, by taking all in a coarser bucket for its middle, and
+        keep the highest 160 buckets, adding what lies below, less than a millionth of the longest, to the lowest of them.
+        """
+
+    def __init__(
+        self,
+        *,
+        count: builtins.int = ...,
+        errors: collections.abc.Iterable[global___Calls.Errors] | None = ...,
+        durations_s: global___ExponentialHistogram | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["durations_s", b"durations_s"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["count", b"count", "durations_s", b"durations_s", "errors", b"errors"]) -> None: ...
+
+global___Calls = Calls
 
 @typing.final
 class Edges(google.protobuf.message.Message):

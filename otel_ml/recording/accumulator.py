@@ -14,6 +14,7 @@ from otel_ml.recording.exemplars import ExemplarFinder, attach
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import RECORD, SHORT
 from otel_ml.recording.joint import JointColumn
+from otel_ml.recording.measured_calls import MeasuredCalls
 from otel_ml.recording.outputs import length_of, output_batches
 from otel_ml.recording.row_sample import RowSampler
 from otel_ml.sketch.feature import FeatureKind, FeatureRole
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from otel_ml.recording.columns import Batch
     from otel_ml.recording.inference import ModelInfo
     from otel_ml.recording.privacy import PrivacyPolicy
+    from otel_ml.sketch.calls import CallSummary
     from otel_ml.sketch.feature import ModelKey
     from otel_ml.sketch.row_sample import RowSample
 
@@ -55,12 +57,14 @@ class Drained(NamedTuple):
     Attributes:
         let_go: Rows whose columns were not (all) summarised, by reason.
         row_sample: Some of the rows themselves, where rows may leave.
+        calls: How calls went that were put into `ModelAccumulator.measured`; None if there were none.
     """
 
     rows: int
     columns: list[DrainedColumn]
     let_go: dict[str, int]
     row_sample: RowSample | None = None
+    calls: CallSummary | None = None
 
 
 class ModelAccumulator:
@@ -89,6 +93,8 @@ class ModelAccumulator:
     ) -> None:
         self.key = key
         self.calls: dict[CallKind, Calls] = {}
+        self.measured = MeasuredCalls()
+        """Where whoever takes calls puts them, to be in what is drained next."""
         self.classes: tuple[str, ...] = ()
         """What the model chooses from, as far as it can tell."""
         self._baseline = baseline
@@ -175,7 +181,7 @@ class ModelAccumulator:
         if self._finder is not None:
             attach(columns, self._finder.drain())
         sample = self._row_samples.pop() if self._row_samples else None
-        drained = Drained(self._rows, columns, self._let_go, sample)
+        drained = Drained(self._rows, columns, self._let_go, sample, self.measured.take())
         self._rows, self._let_go = 0, {}
         return drained
 

@@ -69,6 +69,7 @@ class SnapshotEmitter:
             segment=segment,
             packages_digest=packages_digest(),
             row_sample=drained.row_sample,
+            calls=drained.calls,
         )
         parts = codec.split(whole, lambda: next(self._sequence))
         for part in parts:

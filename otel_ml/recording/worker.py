@@ -275,6 +275,7 @@ class Worker:
             self._interval_start = self._since = now // self._interval_ns * self._interval_ns
 
     def _emit(self, key: ModelKey, slot: Slot, accumulator: ModelAccumulator, interval: tuple[int, int]) -> None:
+        self._publish_calls_of(key, slot, accumulator)
         columns: list[DrainedColumn] = []
         for _ in accumulator.drain_steps(columns):
             self._breathe()
@@ -295,7 +296,7 @@ class Worker:
         for reason, rows in drained.let_go.items():
             self._count_dropped(key, reason, rows)
         dropped = 0 if slot.window else self._let_go.pop(key, 0)
-        if not drained.rows and not drained.columns and not dropped:
+        if not drained.rows and not drained.columns and not dropped and drained.calls is None:
             return
         self._slots.was_busy(key)
         self._publisher.publish(key, drained)
@@ -308,18 +309,7 @@ class Worker:
         if extend_readers(self._store, self.active):
             self._on_provider()
         for key, slot, accumulator in self._slots.items():
-            for kind, calls in accumulator.take_calls().items():
-                if slot.segment is not None:
-                    continue
-                attributes: Attributes = (*model_attributes(key), (semconv.OPERATION_NAME, kind.operation))
-                if kind.system:
-                    attributes = (*attributes, (semconv.SYSTEM_NAME, kind.system))
-                if kind.error_type:
-                    attributes = (*attributes, (semconv.ERROR_TYPE, kind.error_type))
-                durations = np.array(calls.durations_s, np.float64)
-                self._store.add_explicit(semconv.INFERENCE_DURATION, attributes, durations)
-                sizes = np.array(calls.sizes, np.float64)
-                self._store.add_explicit(semconv.INFERENCE_BATCH_SIZE, attributes, sizes)
+            self._publish_calls_of(key, slot, accumulator)
         if self._labels.left_out:
             left_out, self._labels.left_out = self._labels.left_out, 0
             self._store.add_sum(semconv.LABELS_DROPPED, (), left_out)
@@ -333,6 +323,22 @@ class Worker:
                 self._let_go[key] = self._let_go.get(key, 0) + new
                 self._count_dropped(key, reason, new)
                 self._slots.of(key, Slot())  # so that the next snapshot can say it, even with no row to show
+
+    def _publish_calls_of(self, key: ModelKey, slot: Slot, accumulator: ModelAccumulator) -> None:
+        """Those of a slot, which are in its next snapshot from here on: each is in both, or waits for both."""
+        for kind, calls in accumulator.take_calls().items():
+            if slot.segment is not None:
+                continue
+            attributes: Attributes = (*model_attributes(key), (semconv.OPERATION_NAME, kind.operation))
+            if kind.system:
+                attributes = (*attributes, (semconv.SYSTEM_NAME, kind.system))
+            if kind.error_type:
+                attributes = (*attributes, (semconv.ERROR_TYPE, kind.error_type))
+            durations = np.array(calls.durations_s, np.float64)
+            accumulator.measured.add(durations, kind.error_type)
+            self._store.add_explicit(semconv.INFERENCE_DURATION, attributes, durations)
+            sizes = np.array(calls.sizes, np.float64)
+            self._store.add_explicit(semconv.INFERENCE_BATCH_SIZE, attributes, sizes)
 
     def _totals(self) -> Iterator[tuple[tuple[ModelKey, str], int]]:
         """Rows let go on request threads since the process began."""

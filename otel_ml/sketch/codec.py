@@ -12,6 +12,7 @@ import numpy as np
 from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.sketch.binned_columns import packed
 from otel_ml.sketch.bins import AnchoredBins, BinLayout
+from otel_ml.sketch.calls_codec import write_calls
 from otel_ml.sketch.decoding import DIGEST_LENGTH, MAX_BYTES, MAX_FEATURES, decode, decode_all
 from otel_ml.sketch.feature_encoding import bounded_name, write_feature
 from otel_ml.sketch.packed_columns import write_packed_columns
@@ -53,6 +54,8 @@ def encode(snapshot: Snapshot, *, pack: bool = True) -> bytes:
         message.segment.value = bounded_name(snapshot.segment.value)
     if snapshot.row_sample is not None and len(snapshot.row_sample):
         write_row_sample(message.row_sample, snapshot.row_sample)
+    if snapshot.calls is not None and snapshot.calls.count:
+        write_calls(message.calls, snapshot.calls)
     by_bins: dict[int, list[tuple[int, AnchoredBins]]] = defaultdict(list)
     edges: dict[int, BinLayout] = {}
     for columns in binned:
@@ -80,18 +83,19 @@ def encode(snapshot: Snapshot, *, pack: bool = True) -> bytes:
 def split(snapshot: Snapshot, next_sequence: Callable[[], int], *, limit: int = SPLIT_BYTES) -> list[Snapshot]:
     """The snapshot itself, or, where its bytes would exceed `limit`, parts that add up to it.
 
-    The first part keeps the sequence number, the rows and their sample; each other one gets a number of its own and
-    states no rows. A single column is never split, and stays far below the limit.
+    The first part keeps the sequence number, the rows with their sample, and the calls; each other one gets a number of
+    its own and states none of them. A single column is never split, and stays far below the limit.
 
     Args:
         snapshot: What is to be sent; it stays as it is.
         next_sequence: Called once for each further part.
         limit: In bytes.
     """
-    parts = [replace(snapshot, features=features) for features in _fitting(snapshot, snapshot.features, limit)]
+    first, *rest = _fitting(snapshot, snapshot.features, limit)
+    stated = replace(snapshot, rows=0, dropped_rows=0, row_sample=None, calls=None)
     return [
-        parts[0],
-        *(replace(part, sequence=next_sequence(), rows=0, dropped_rows=0, row_sample=None) for part in parts[1:]),
+        replace(snapshot, features=first),
+        *(replace(stated, features=features, sequence=next_sequence()) for features in rest),
     ]
 
 

@@ -19,6 +19,7 @@ from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.proto.views import with_bytes
 from otel_ml.sketch.binned_columns import BinnedColumns, packed
 from otel_ml.sketch.bins import MAX_BINS, AnchoredBins, BinLayout
+from otel_ml.sketch.calls_codec import read_calls
 from otel_ml.sketch.column_decoding import Columns, Matrix, SummariesOnDemand, read_columns
 from otel_ml.sketch.feature import FeatureKey, ModelKey
 from otel_ml.sketch.feature_decoding import MAX_INTEGER, NAME_LENGTH, read_feature
@@ -65,9 +66,13 @@ _SUSPICIOUS: Final = tuple(
     spelling for tag in (_FEATURE_TAG, _MATRIX_TAG, _EDGES_TAG, _EXEMPLAR_TAG) for spelling in _spellings(tag)
 )
 _FIRST_BYTES: Final = bytes({spelling[0] for spelling in _SUSPICIOUS})
-# Features stay bytes until it is known how to read them, and what columns are, as it may be known already.
+# Features stay bytes until it is known how to read them, what columns are, as it may be known already, and calls until
+# it is known how many bytes they are.
 _Snapshot: Final = with_bytes(
-    pb.DESCRIPTOR, "otel_ml.unread", "Snapshot", {("Snapshot", "features"), ("PackedColumns", "head")}
+    pb.DESCRIPTOR,
+    "otel_ml.unread",
+    "Snapshot",
+    {("Snapshot", "features"), ("Snapshot", "calls"), ("PackedColumns", "head")},
 )
 
 
@@ -152,6 +157,7 @@ def _snapshot(message: Any, packed_parts: Sequence[Packed | CorruptSnapshotError
         segment=Segment(message.segment.dimension, message.segment.value) if message.HasField("segment") else None,
         packages_digest=message.packages_digest,
         row_sample=read_row_sample(message.row_sample) if message.HasField("row_sample") else None,
+        calls=read_calls(message.calls) if message.calls else None,
         binned=columns.binned,
         sketched=columns.sketched,
         unbinned=columns.unbinned,

@@ -109,7 +109,7 @@ def _write_numbers(message: pb.Feature | pb.Numbers, content: NumericSummary) ->
         message.exact.values.extend(content.exact.values.tolist())
         message.exact.counts.extend(content.exact.counts.tolist())
     if content.histogram is not None and content.histogram.count:
-        _write_histogram(message.histogram, content.histogram)
+        write_histogram(message.histogram, content.histogram)
     if content.quantiles is not None and content.quantiles.count:
         if content.quantiles.image_kind == "floats":
             message.kll_floats = content.quantiles.image()
@@ -159,6 +159,14 @@ def write_projection_layout(message: pb.Feature, content: EmbeddingSummary) -> N
         message.embedding.projections.deviations.extend(layout.deviations.tolist())
 
 
+def write_histogram(message: pb.ExponentialHistogram, histogram: ExponentialHistogram) -> None:
+    """Fill an empty message with a histogram."""
+    message.scale = histogram.scale
+    message.zero_count = histogram.zero_count
+    _write_buckets(message.positive, histogram.positive)
+    _write_buckets(message.negative, histogram.negative)
+
+
 def write_exemplars(messages: RepeatedCompositeFieldContainer[pb.Exemplar], exemplars: Collection[Exemplar]) -> None:
     """Append the few that are kept of a column's exemplars."""
     for exemplar in merged_exemplars(exemplars):
@@ -171,13 +179,6 @@ def write_exemplars(messages: RepeatedCompositeFieldContainer[pb.Exemplar], exem
             prediction_id=bounded(exemplar.prediction_id, NAME_LENGTH),
             value=exemplar.value if exemplar.value is not None and math.isfinite(exemplar.value) else None,
         )
-
-
-def _write_histogram(message: pb.ExponentialHistogram, histogram: ExponentialHistogram) -> None:
-    message.scale = histogram.scale
-    message.zero_count = histogram.zero_count
-    _write_buckets(message.positive, histogram.positive)
-    _write_buckets(message.negative, histogram.negative)
 
 
 def _write_buckets(message: pb.ExponentialHistogram.Buckets, buckets: Buckets) -> None:

@@ -45,7 +45,7 @@ def read_numbers(message: pb.Feature | pb.Numbers, valid: int, bins: Sequence[Bi
         summary.exact = read_exact(message.exact)
         held += summary.exact.count
     if message.HasField("histogram"):
-        summary.histogram = _histogram(message.histogram)
+        summary.histogram = read_histogram(message.histogram)
         held += summary.histogram.count
     summary.quantiles = _quantiles(message)
     if summary.quantiles is not None:
@@ -105,19 +105,12 @@ def read_counts(container: RepeatedScalarFieldContainer[int], subject: str) -> C
     return counts.view(np.int64)
 
 
-@cache
-def bucket_range(scale: int) -> tuple[int, int]:
-    """The buckets of the smallest and of the greatest normal double, at one of the scales that there are."""
-    # Bounds are inclusive above.
-    return math.floor(math.ldexp(-1022, scale)) - 1, math.ceil(math.ldexp(1024, scale)) - 1
+def read_histogram(message: pb.ExponentialHistogram) -> ExponentialHistogram:
+    """Counts by sign and magnitude.
 
-
-def fail(what: str) -> NoReturn:
-    """Refuse what was read."""
-    raise CorruptSnapshotError(what)
-
-
-def _histogram(message: pb.ExponentialHistogram) -> ExponentialHistogram:
+    Raises:
+        CorruptSnapshotError: One is too large, or of a bucket that there is not.
+    """
     if not MIN_SCALE <= message.scale <= MAX_SCALE:
         fail(f"histogram: scale {message.scale} ({MIN_SCALE} to {MAX_SCALE})")
     if message.zero_count > MAX_COUNT:
@@ -128,6 +121,18 @@ def _histogram(message: pb.ExponentialHistogram) -> ExponentialHistogram:
         _buckets(message.positive, message.scale),
         _buckets(message.negative, message.scale),
     )
+
+
+@cache
+def bucket_range(scale: int) -> tuple[int, int]:
+    """The buckets of the smallest and of the greatest normal double, at one of the scales that there are."""
+    # Bounds are inclusive above.
+    return math.floor(math.ldexp(-1022, scale)) - 1, math.ceil(math.ldexp(1024, scale)) - 1
+
+
+def fail(what: str) -> NoReturn:
+    """Refuse what was read."""
+    raise CorruptSnapshotError(what)
 
 
 def _buckets(message: pb.ExponentialHistogram.Buckets, scale: int) -> Buckets:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from otel_ml.sketch.binned_columns import BinnedColumns
+from otel_ml.sketch.calls import CallSummary
 from otel_ml.sketch.feature import ModelKey
 from otel_ml.sketch.row_sample import RowSample
 from otel_ml.sketch.sketched_columns import SketchedColumns
@@ -40,6 +41,7 @@ class Snapshot:
             whole's snapshot as well, so slices are never added to it.
         packages_digest: Hash over the versions of the packages installed in the process; empty when unknown.
         row_sample: Some of the rows themselves, where the process was told to send them.
+        calls: How the calls of the model went, where the process saw any; of the whole model only.
         binned: Those of the features that are nothing but counts in bins, as matrices, where someone packed them.
         sketched: Those that are nothing but histograms, perhaps with quantiles, likewise.
         unbinned: The other features then; None where nothing was packed.
@@ -58,6 +60,7 @@ class Snapshot:
     segment: Segment | None = None
     packages_digest: str = ""
     row_sample: RowSample | None = None
+    calls: CallSummary | None = None
     binned: Sequence[BinnedColumns] = ()
     sketched: Sequence[SketchedColumns] = ()
     unbinned: Sequence[FeatureSummary] | None = None

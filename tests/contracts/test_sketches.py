@@ -17,6 +17,7 @@ import otel_ml.sketch
 from otel_ml.errors import IncompatibleSketchError
 from otel_ml.sketch.binned_columns import packed
 from otel_ml.sketch.bins import AnchoredBins, BinLayout
+from otel_ml.sketch.calls import CallSummary
 from otel_ml.sketch.cardinality import HyperLogLog
 from otel_ml.sketch.categories import CategoryCounts
 from otel_ml.sketch.datetime_summary import DatetimeSummary
@@ -234,6 +235,21 @@ def of_column(knows):
     return lambda summary: (summary.counters, summary.kind, knows(summary.content))
 
 
+def calls(values):
+    """Calls, of which those failed that took no time at all, or less."""
+    summary = CallSummary()
+    summary.update(np.array(values, np.float64))
+    for value in values:
+        if value <= 0:
+            summary.add_errors({f"Error{int(value) % 20}": 1})
+    return summary
+
+
+def calls_knowledge(summary):
+    positive = summary.durations.positive
+    return summary.count, summary.errors, summary.durations.zero_count, positive.offset, positive.counts.tolist()
+
+
 CONTRACTS = {
     "anchored bins": Contract(
         lambda values: AnchoredBins.of(LAYOUT, array(values)),
@@ -283,6 +299,7 @@ CONTRACTS = {
     ),
     "points in time": Contract(datetimes, datetime_knowledge, numbers),
     "vectors": Contract(embedding, embedding_knowledge, vectors, lambda: embedding([(1.0, 2.0)])),
+    "calls": Contract(calls, calls_knowledge, numbers),
     "nothing": Contract(lambda _: OpaqueSummary(), repr, numbers),
     "numeric summary": Contract(
         of_a_column(numeric), of_column(numeric_knowledge), numbers, lambda: of_a_column(boolean)([1.0])

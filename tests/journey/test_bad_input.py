@@ -42,12 +42,12 @@ pytestmark = pytest.mark.slow
 
 
 class Served:
-    """The app in a process of its own, under `opentelemetry-instrument` or bare."""
+    """An app in a process of its own, under `opentelemetry-instrument` or bare."""
 
-    def __init__(self, *, instrumented, log, **variables):
+    def __init__(self, *, instrumented, log, app="tolerant_app", **variables):
         self.port = free_port()
         self.log = log
-        command = [BIN / "uvicorn", "tolerant_app:app", "--port", str(self.port), "--log-level", "warning"]
+        command = [BIN / "uvicorn", f"{app}:app", "--port", str(self.port), "--log-level", "warning"]
         with log.open("w") as stderr:
             self.process = subprocess.Popen(
                 [BIN / "opentelemetry-instrument", *command] if instrumented else command,

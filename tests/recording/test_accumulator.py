@@ -306,7 +306,7 @@ def test_a_drain_begins_anew():
     accumulator.add(GOOD[:3])
 
     assert {column.summary.counters.rows for column in accumulator.drain().columns} == {3}
-    assert accumulator.drain() == (0, [], {}, None)
+    assert accumulator.drain() == (0, [], {}, None, None)
 
 
 class TestWithBaseline:

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sketch.mutation import mutated
+from sketch.test_calls import summaries as call_summaries
+from sketch.test_calls import view as calls_view
 
 from otel_ml.errors import CorruptSnapshotError
 from otel_ml.proto import snapshot_pb2 as pb
@@ -188,6 +190,8 @@ def assert_same(decoded, snapshot):
         assert getattr(decoded, name) == getattr(snapshot, name)
     assert decoded.dropped_rows == snapshot.dropped_rows
     assert (decoded.segment, decoded.packages_digest) == (snapshot.segment, snapshot.packages_digest)
+    calls = snapshot.calls if snapshot.calls is not None and snapshot.calls.count else None
+    assert (decoded.calls and calls_view(decoded.calls)) == (calls and calls_view(calls))
     assert views(decoded) == views(snapshot)
 
 
@@ -272,6 +276,7 @@ snapshots = st.builds(
     ),
     segment=st.none() | st.builds(Segment, st.text(min_size=1, max_size=50), st.text(max_size=50)),
     packages_digest=st.text(max_size=32),
+    calls=st.none() | call_summaries,
 )
 
 
