@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from otel_ml.baseline.joint import Joint
+    from otel_ml.baseline.view import ColumnView
     from otel_ml.sketch.bins import BinLayout
     from otel_ml.sketch.confusion import ConfusionCounts
     from otel_ml.sketch.row_sample import RowSample
@@ -155,6 +156,21 @@ class Baseline:
             raise BaselineError(f"baseline {self.id}: {unknown(role.value, name, names)}")
         return summary
 
+    def __getitem__(self, name: str) -> ColumnView:
+        """One column as a notebook shows it; a feature where a prediction or a score has the same name.
+
+        Raises:
+            BaselineError: There is no such column; says which one may have been meant.
+        """
+        from otel_ml.baseline.view import ColumnView  # noqa: PLC0415 - servers draw nothing
+
+        for role in (FeatureRole.FEATURE, FeatureRole.PREDICTION, FeatureRole.SCORE):
+            key = FeatureKey(role, name)
+            if key in self.features:
+                return ColumnView(self.features[key], self.layout(key))
+        names = list(dict.fromkeys(key.name for key in self.features))
+        raise BaselineError(f"baseline {self.id}: {unknown('column', str(name), names)}")
+
     def layout(self, key: FeatureKey) -> BinLayout | None:
         """The bins cut for a column's values, its texts' lengths or its vectors' norms, if it has any."""
         return self.layouts.get(key)
@@ -191,6 +207,12 @@ class Baseline:
         outputs = [f"{count} {role}{'s' if count > 1 else ''}" for role, count in roles.items()]
         described = ", ".join([f"features: {' + '.join(parts) or 'none'}", *outputs])
         return f"<Baseline {self.id} of {_title(self.model)}, {self.rows:,} rows, {described}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from otel_ml.baseline.view import baseline_html  # noqa: PLC0415 - servers draw nothing
+
+        return baseline_html(self)
 
 
 def _title(model: ModelKey) -> str:

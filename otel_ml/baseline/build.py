@@ -68,7 +68,7 @@ def build_baseline(
     if not model.name:
         raise BaselineError("model: '' (must be the model's name)")
     check_sample_rows(sample_rows)
-    with _opened(data, features) as table:
+    with open_table(data, features) as table:
         if not table.rows:
             raise BaselineError(f"{table.source}: has no rows (a baseline needs at least one)")
         outputs = [
@@ -141,7 +141,12 @@ def _summarise(column: Column, kind: FeatureKind, rows: int) -> tuple[Content, C
 
 
 @contextmanager
-def _opened(data: Any, names: Sequence[str] | str | None) -> Iterator[Table]:
+def open_table(data: Any, names: Sequence[str] | str | None = None) -> Iterator[Table]:
+    """Data as `Baseline.build` takes them, readable until the context ends; `names` are those of an array's columns.
+
+    Raises:
+        BaselineError: The data cannot be read.
+    """
     if not isinstance(data, (str, PathLike)):
         yield frame_table(data, [names] if isinstance(names, str) else names)
         return

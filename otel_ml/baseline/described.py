@@ -78,10 +78,15 @@ def summarise_datetimes(column: Column) -> tuple[DatetimeSummary, Counters]:
     return summary, counters
 
 
-def summarise_vectors(column: Column) -> tuple[EmbeddingSummary, Counters, BinLayout | None]:
+def summarise_vectors(
+    column: Column, like: EmbeddingSummary | None = None
+) -> tuple[EmbeddingSummary, Counters, BinLayout | None]:
     """Moments of the vectors of the most frequent length, their norms, and the bins cut for these.
 
     Vectors of other lengths count as mismatched.
+
+    Args:
+        like: What the vectors are to be compared with, which says how they are projected if their length is the same.
     """
     counters, by_length = Counters(), dict[int, _Vectors]()
     for piece in column.pieces():
@@ -101,6 +106,8 @@ def summarise_vectors(column: Column) -> tuple[EmbeddingSummary, Counters, BinLa
     summary, norms = most.finished()
     mean, scatter = summary.bounded_moments()
     projections = ProjectionLayout.of_moments(mean, scatter / summary.count)
+    if like is not None and like.dimensions == summary.dimensions:
+        projections = None if like.projected is None else like.projected.layout
     if projections is not None:
         # Once more: how vectors are to be projected is known only after all of them were seen.
         again = _Vectors(summary.dimensions, projections)

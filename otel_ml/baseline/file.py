@@ -6,24 +6,30 @@ docs/baseline-format.md is the specification.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import struct
 import tempfile
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
+from urllib.parse import quote
 
 from otel_ml.baseline.message import from_bytes, to_bytes
 from otel_ml.errors import BaselineError
+from otel_ml.sketch.feature import ModelKey
 
 if TYPE_CHECKING:
     from otel_ml.baseline.baseline import Baseline
 
 FORMAT_VERSION: Final = 1
+SUFFIX: Final = ".baseline"
+"""Of files in a folder of baselines."""
 # As in PNG: the first byte is no text, and a transfer that changes line ends changes the magic.
 MAGIC: Final = b"\x89OTML\r\n\n"
 
+_LONGEST_NAME: Final = 200
 _PREFIX: Final = struct.Struct("<8sIQ")
 """Magic, format version, length of the message."""
 _DIGEST: Final = hashlib.sha256().digest_size
@@ -38,16 +44,23 @@ def load_baseline(path: str | PathLike[str]) -> Baseline:
     source = os.fspath(path)
     try:
         with Path(path).open("rb") as file:
-            header = file.read(_PREFIX.size + _DIGEST)
-            length = _check_header(source, header, os.fstat(file.fileno()).st_size)
-            payload = file.read(length)
+            return _read(source, file, os.fstat(file.fileno()).st_size)
     except IsADirectoryError as error:
         raise BaselineError(f"{source}: is a directory (expected a baseline file)") from error
     except OSError as error:
         raise BaselineError(f"{source}: {error.strerror or error} (expected a baseline file)") from error
-    if _digest(header[: _PREFIX.size], payload) != header[_PREFIX.size :]:
-        raise BaselineError(f"{source}: damaged (its checksum does not match); copy or build it anew")
-    return from_bytes(payload, source)
+
+
+def baseline_of(content: bytes, source: str) -> Baseline:
+    """The baseline in the content of a file.
+
+    Args:
+        source: What to call it where it is none.
+
+    Raises:
+        BaselineError: It is no intact baseline.
+    """
+    return _read(source, io.BytesIO(content), len(content))
 
 
 def save_baseline(baseline: Baseline, path: str | PathLike[str]) -> None:
@@ -56,9 +69,18 @@ def save_baseline(baseline: Baseline, path: str | PathLike[str]) -> None:
     Raises:
         BaselineError: The file cannot be written.
     """
-    target = Path(path)
     payload = to_bytes(baseline)
     prefix = _PREFIX.pack(MAGIC, FORMAT_VERSION, len(payload))
+    write_content(prefix + _digest(prefix, payload) + payload, path)
+
+
+def write_content(content: bytes, path: str | PathLike[str]) -> None:
+    """Put a file in the place of another, whole; it is on disk once this returns.
+
+    Raises:
+        BaselineError: It cannot be written.
+    """
+    target = Path(path)
     try:
         if target.is_dir():
             raise IsADirectoryError(None, "is a directory")
@@ -66,7 +88,7 @@ def save_baseline(baseline: Baseline, path: str | PathLike[str]) -> None:
         temporary = Path(name)
         try:
             with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
-                file.write(prefix + _digest(prefix, payload) + payload)
+                file.write(content)
                 file.flush()
                 os.fsync(descriptor)
             # A temporary file is its owner's alone; a baseline is read by servers that run as someone else.
@@ -78,6 +100,23 @@ def save_baseline(baseline: Baseline, path: str | PathLike[str]) -> None:
             raise
     except OSError as error:
         raise BaselineError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+def file_name(model: ModelKey) -> str:
+    """What the file of a model's baseline is called in a folder: the same for the same model, whatever its name."""
+    # No part has an "@" then, so that no two models have the same.
+    name = "@".join(quote(part, safe="") for part in model if part)
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return f"{name}{SUFFIX}"
+
+
+def _read(source: str, file: BinaryIO, size: int) -> Baseline:
+    header = file.read(_PREFIX.size + _DIGEST)
+    payload = file.read(_check_header(source, header, size))
+    if _digest(header[: _PREFIX.size], payload) != header[_PREFIX.size :]:
+        raise BaselineError(f"{source}: damaged (its checksum does not match); copy or build it anew")
+    return from_bytes(payload, source)
 
 
 def _check_header(source: str, header: bytes, size: int) -> int:

@@ -14,7 +14,7 @@ from otel_ml.sketch.feature_encoding import bounded_name
 from otel_ml.sketch.summary import NumericSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from otel_ml.baseline.columns import Column, Piece
     from otel_ml.sketch.sketch import FloatArray
@@ -68,6 +68,13 @@ class JointRows:
             return column
         self._kept[key] = np.full(len(self._places), np.nan)
         return _Watched(column, self._places, self._kept[key])
+
+    def complete(self, names: Sequence[str]) -> FloatArray:
+        """(rows, names) values of these features, which were watched and read, in the rows that have all of them."""
+        columns = [self._kept[FeatureKey(FeatureRole.FEATURE, name)] for name in names]
+        values = np.stack(columns, axis=1)
+        whole: FloatArray = values[np.isfinite(values).all(axis=1)]
+        return whole
 
     def joint(self, summaries: Mapping[FeatureKey, FeatureSummary], weights: Mapping[str, float]) -> Joint | None:
         """How the features vary together: the 64 that matter most, else the first.

@@ -1,19 +1,18 @@
-"""`otel-ml baseline`: build a baseline from training data, and look at one."""
+"""`otel-ml baseline`: build a baseline from training data, look at it, compare two, and put one into use."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
+from otel_ml.cli.baseline_diff import diff
+from otel_ml.cli.baseline_promote import promote
+from otel_ml.cli.baseline_push import push
+from otel_ml.cli.columns import column_outputs, on_column
 from otel_ml.environment_variables import OTEL_PYTHON_ML_HASH_KEY
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # The library itself is imported by the commands that need it: `--help` should not wait for numpy.
 
@@ -22,7 +21,12 @@ _Path = click.Path(path_type=Path)
 
 @click.group()
 def baseline() -> None:
-    """Summarise training data, and look at such summaries."""
+    """Summarise training data, look at such summaries, compare them, and put them into use."""
+
+
+baseline.add_command(diff)
+baseline.add_command(promote)
+baseline.add_command(push)
 
 
 @baseline.command()
@@ -87,7 +91,7 @@ def build(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Build a baseline from DATA, a Parquet or CSV file with what the model was trained on.
+    """Build a baseline from DATA, a Parquet or CSV file with what the model was trained on.
 
     The predictions should be the model's own, not the labels it was trained on. With --labels as well, of rows that the
     model was not fitted to, the baseline knows how the model errs.
@@ -95,15 +99,15 @@ def build(
     \b
     otel-ml baseline build train.parquet --model fraud --version 3 \\
         --prediction prediction --score probability --labels label -o fraud-3.baseline
-    """
+    """  # noqa: D301 - \b is for click, which keeps the lines below it
     from otel_ml.baseline.build import build_baseline
     from otel_ml.sketch.feature import ModelKey
 
     built = build_baseline(
         data,
         model=ModelKey(model, model_version),
-        predictions=_outputs("--prediction", predictions),
-        scores=_outputs("--score", scores),
+        predictions=column_outputs("--prediction", predictions),
+        scores=column_outputs("--score", scores),
         labels=labels,
         features=features or None,
         excluded=excluded,
@@ -112,7 +116,7 @@ def build(
         hashed=hashed,
         hash_key=os.environ.get(OTEL_PYTHON_ML_HASH_KEY, ""),
         sample_rows=sample_rows,
-        on_column=_progress(),
+        on_column=on_column(),
     )
     target = output or Path("-".join(part.replace("/", "_") for part in (model, model_version) if part) + ".baseline")
     built.save(target)
@@ -137,31 +141,3 @@ def inspect(file: Path, *, as_json: bool) -> None:
         click.echo(json.dumps({"file": str(file), **report(loaded)}, ensure_ascii=False))
     else:
         show(file, loaded)
-
-
-def _outputs(option: str, given: tuple[str, ...]) -> Any:
-    """Columns, or a mapping from output to column where names are given."""
-    pairs = [value.partition("=") for value in given]
-    if not any(separator for _, separator, _ in pairs):
-        return list(given) or None
-    named: dict[str, str] = {}
-    for value, (name, separator, column) in zip(given, pairs, strict=True):
-        if not name or (separator and not column):
-            raise click.UsageError(f"{option}: {value!r} (expected NAME=COLUMN)")
-        if name in named:
-            raise click.UsageError(f"{option}: two outputs are called {name!r}")
-        named[name] = column if separator else name
-    return named
-
-
-def _progress() -> Callable[[str, int, int], None] | None:
-    """One line on a terminal that says which column is being read."""
-    if not sys.stderr.isatty():
-        return None
-
-    def on_column(name: str, place: int, columns: int) -> None:
-        click.echo(f"\r\033[K{place + 1}/{columns} {name[:60]}", nl=False, err=True)
-        if place + 1 == columns:
-            click.echo("\r\033[K", nl=False, err=True)
-
-    return on_column
