@@ -1,0 +1,1 @@
+"""Rules for Prometheus and routes for Alertmanager, as data; `rule.py` knows their YAML."""
