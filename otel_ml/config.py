@@ -95,8 +95,26 @@ class Settings:
         return settings
 
 
+def invalid_variables(environment: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Variables that have no effect because of their value: name, value, and what would be valid."""
+    return _read(environment)[1]
+
+
+def setting_by_variable() -> dict[str, str]:
+    """The name of the setting that each variable is about."""
+    return {variable: setting for variable, (setting, _) in _VARIABLES.items()}
+
+
 def _from_variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    values, invalid = _read(environment)
+    for variable, text, valid in invalid:
+        _logger.warning("%s: %r is not valid (%s); the default is used", variable, text, valid)
+    return values
+
+
+def _read(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
     values: dict[str, Any] = {}
+    invalid: list[tuple[str, str, str]] = []
     for variable, (setting, parse) in _VARIABLES.items():
         text = environment.get(variable, "").strip()
         if not text:
@@ -104,8 +122,8 @@ def _from_variables(environment: Mapping[str, str]) -> dict[str, Any]:
         try:
             values[setting] = parse(text)
         except ValueError as error:
-            _logger.warning("%s: %r is not valid (%s); the default is used", variable, text, error)
-    return values
+            invalid.append((variable, text, str(error)))
+    return values, invalid
 
 
 def _given(overrides: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -45,7 +45,8 @@ OTEL_PYTHON_ML_CAPTURE_EVENTS = "OTEL_PYTHON_ML_CAPTURE_EVENTS"
 """
 .. envvar:: OTEL_PYTHON_ML_CAPTURE_EVENTS
 
-"events" sends each prediction with its feature values as a log record; "none" sends summaries only. Default: none
+"events" sends each prediction with its feature values as a log record, so that raw values leave the process; "none"
+sends summaries only. Default: none
 """
 
 OTEL_PYTHON_ML_SPANS = "OTEL_PYTHON_ML_SPANS"
@@ -73,7 +74,7 @@ OTEL_PYTHON_ML_FEATURES = "OTEL_PYTHON_ML_FEATURES"
 """
 .. envvar:: OTEL_PYTHON_ML_FEATURES
 
-Comma-separated names or patterns of columns that may be summarised. Default: all
+Comma-separated names or patterns (device_*) of columns of the input that may be summarised. Default: all
 """
 
 OTEL_PYTHON_ML_EXCLUDE_FEATURES = "OTEL_PYTHON_ML_EXCLUDE_FEATURES"
@@ -101,14 +102,16 @@ OTEL_PYTHON_ML_MIN_CATEGORY_COUNT = "OTEL_PYTHON_ML_MIN_CATEGORY_COUNT"
 """
 .. envvar:: OTEL_PYTHON_ML_MIN_CATEGORY_COUNT
 
-A category leaves under its name once a process has seen it so often. Default: 10
+A category leaves under its name once a process has seen it so often, or at once if it is in the baseline or a class of
+the model; 1 names all. Default: 10
 """
 
 OTEL_PYTHON_ML_SAMPLE_VALUES = "OTEL_PYTHON_ML_SAMPLE_VALUES"
 """
 .. envvar:: OTEL_PYTHON_ML_SAMPLE_VALUES
 
-Whether sampled, exact and extreme numbers may leave within summaries. Default: true
+Whether sampled, exact and extreme numbers may leave within summaries of columns that no baseline cuts into bins.
+Default: true
 """
 
 OTEL_PYTHON_ML_TEXT_VOCABULARY = "OTEL_PYTHON_ML_TEXT_VOCABULARY"
@@ -122,7 +125,8 @@ OTEL_PYTHON_ML_SAMPLE_ROWS = "OTEL_PYTHON_ML_SAMPLE_ROWS"
 """
 .. envvar:: OTEL_PYTHON_ML_SAMPLE_ROWS
 
-Rows of each model and export interval that are sent as they are, raw values and all, at most 2000. Default: 0
+Rows of each model and export interval that are sent as they are, raw values and all, at most 2000; without
+OTEL_PYTHON_ML_SAMPLE_VALUES none are. Default: 0
 """
 
 OTEL_PYTHON_ML_CORRELATIONS = "OTEL_PYTHON_ML_CORRELATIONS"

@@ -6,19 +6,27 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from otel_ml.errors import ConfigurationError, OtelMLError
 
 _GROUP: Final = "otel_ml_command"
 _SUMMARIES: Final = {
-    "baseline": "Summarise training data; look at such summaries.",
+    "baseline": "Summarise training data; look at such summaries, and compare them.",
+    "config": "Check a processor's configuration, begin one, or describe it to an editor.",
+    "dashboards": "Write Grafana dashboards for what the processor sends.",
     "dead-letters": "Look at what no backend took; send it again, or throw it away.",
     "demo": "See a real model drift, an alert fire and resolve, within a minute.",
+    "doctor": "Find out why telemetry does not arrive, and what to do about it.",
     "processor": "Run the service that turns sketches into drift metrics.",
     "registry": "Print every name on the wire, as OpenTelemetry's weaver reads it.",
+    "report": "Compare data with a baseline on one page to keep or send.",
+    "rules": "Write Prometheus rules for what the processor sends.",
+    "run": "Start a model server with everything switched on.",
+    "send-test": "Send one of each signal, and tell what became of them.",
 }
 """What `--help` says of commands that it does not import."""
-_EXTRAS: Final = {"dead-letters": "processor", "demo": "demo", "processor": "processor"}
+_EXTRAS: Final = {"config": "processor", "dead-letters": "processor", "demo": "demo", "processor": "processor"}
 """Extras of the distribution that commands need beside this one."""
 
 
@@ -50,6 +58,13 @@ class LazyGroup(click.Group):
         """The list of commands in `--help`."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, _SUMMARIES.get(name, "")) for name in self.list_commands(ctx)])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What a shell may complete; as for `--help`, no command is imported for it."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=_SUMMARIES.get(name)) for name in names]
+        # What a plain command has: the options.
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
         """As click does, but an unknown command is told the one that may have been meant."""

@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from otel_ml.cli import commands
 from otel_ml.errors import BaselineError, ConfigurationError
 
+HEAVY = ("numpy", "scipy", "pyarrow", "rich", "opentelemetry", "grpc", "google", "pydantic", "yaml")
+
 
 class FakeEntryPoint:
     """A command of another distribution."""
@@ -50,8 +52,7 @@ def test_help_imports_nothing_heavy():
         "from otel_ml.cli import main\n"
         "try: main()\n"
         "except SystemExit as exit: print(exit.code)\n"
-        "heavy = ('numpy', 'scipy', 'pyarrow', 'rich', 'opentelemetry', 'grpc', 'google', 'collector_processor')\n"
-        "print([name for name in heavy if name in sys.modules])"
+        f"print([name for name in {(*HEAVY, 'collector_processor')!r} if name in sys.modules])"
     )
 
     done = python(script)
@@ -60,16 +61,34 @@ def test_help_imports_nothing_heavy():
     assert all(name in done.stdout for name in ("baseline", "processor", "demo"))
 
 
-def test_help_of_a_command_imports_no_arrays():
+@pytest.mark.parametrize(
+    "command",
+    [
+        "baseline build",
+        "baseline inspect",
+        "config",
+        "config check",
+        "config init",
+        "config schema",
+        "dead-letters",
+        "doctor",
+        "processor",
+        "registry",
+        "run",
+        "send-test",
+    ],
+)
+def test_help_of_a_command_imports_nothing_heavy(command):
     """Neither does the help of a command of ours."""
     script = (
-        "import sys; sys.argv = ['otel-ml', 'baseline', 'build', '--help']\n"
+        f"import sys; sys.argv = ['otel-ml', *{command.split()!r}, '--help']\n"
         "from otel_ml.cli import main\n"
         "try: main()\n"
-        "except SystemExit: print([name for name in ('numpy', 'pyarrow', 'rich') if name in sys.modules])"
+        "except SystemExit as exit: print(exit.code)\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
 
-    assert python(script).stdout.splitlines()[-1] == "[]"
+    assert python(script).stdout.splitlines()[-2:] == ["0", "[]"]
 
 
 def test_without_click_one_line_says_what_to_install():
@@ -95,10 +114,8 @@ def test_an_unknown_command_is_told_the_nearest():
     done = CliRunner().invoke(commands.otel_ml, ["baselin"], prog_name="otel-ml")
 
     assert done.exit_code == 2
-    assert (
-        "command 'baselin' does not exist (commands: baseline, dead-letters, demo, processor, registry);"
-        " did you mean 'baseline'?" in (done.stderr)
-    )
+    assert "command 'baselin' does not exist (commands: baseline, " in done.stderr
+    assert "; did you mean 'baseline'?" in done.stderr
 
 
 @pytest.mark.parametrize(("error", "code"), [(BaselineError("b: broken"), 1), (ConfigurationError("c: broken"), 2)])

@@ -1,0 +1,1 @@
+"""Where OTLP goes, what listens there, and what it answers: shared by `otel-ml doctor` and `otel-ml send-test`."""
