@@ -16,6 +16,7 @@ from pydantic import Field
 
 from collector_processor import yaml_source
 from collector_processor.component import Signal
+from collector_processor.console.settings import ConsoleSettings
 from collector_processor.errors import InvalidConfigurationError, Problem
 from collector_processor.exporters.settings import OtlpExporterSettings, OtlpGrpcSettings, OtlpHttpSettings
 from collector_processor.processors.evaluation.deciding import compares
@@ -28,6 +29,7 @@ from collector_processor.status import StatusSettings
 from collector_processor.store.settings import StoreSettings
 from collector_processor.validation import SettingsT, did_you_mean, validate
 from otel_ml.baseline import Baseline
+from otel_ml.baseline.file import SUFFIX
 from otel_ml.drift import registry
 from otel_ml.drift.detector import DriftDetector
 from otel_ml.drift.text import METHODS as TEXT_METHODS
@@ -47,7 +49,13 @@ _TOP_LEVEL: Final = ("receivers", "processors", "exporters", "store", "service")
 
 
 class PipelineSettings(Settings):
-    """The way of one signal through the service, by the ids of components."""
+    """The way of one signal through the service, by the ids of components.
+
+    Attributes:
+        receivers: Where it comes from.
+        processors: What is made of it on the way; `drift` works on logs.
+        exporters: Where it goes, and what is found out with it.
+    """
 
     receivers: tuple[str, ...] = Field(default=(), strict=False)
     processors: tuple[str, ...] = Field(default=(), strict=False)
@@ -76,6 +84,7 @@ class ServiceSettings(Settings):
     pipelines: Mapping[str, PipelineSettings]
     telemetry: TelemetrySettings = TelemetrySettings()
     status: StatusSettings = StatusSettings()
+    console: ConsoleSettings = ConsoleSettings()
     shutdown_timeout: PositiveDuration = 10.0
 
 
@@ -92,6 +101,7 @@ class Configuration:
     pipelines: Mapping[Signal, PipelineSettings]
     telemetry: TelemetrySettings
     status: StatusSettings
+    console: ConsoleSettings
     shutdown_timeout_s: float
 
 
@@ -117,6 +127,7 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Configurati
     if service is not None:
         declared = {kind: _mapping(raw.get(kind)) for kind in ("receivers", "processors", "exporters")}
         problems += _wiring_problems(service.pipelines, declared)
+        problems += service.console.problems(("service", "console"))
     drift: DriftSettings | None = None
     baselines: list[Baseline] = []
     detectors: dict[str, DriftDetector] = {}
@@ -140,6 +151,7 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Configurati
         pipelines={Signal(name): pipeline for name, pipeline in service.pipelines.items()},
         telemetry=service.telemetry,
         status=service.status,
+        console=service.console,
         shutdown_timeout_s=service.shutdown_timeout,
     )
 
@@ -228,8 +240,7 @@ def _uses_drift(pipelines: Mapping[str, PipelineSettings]) -> bool:
 def _baselines(drift: DriftSettings, path: tuple[str, ...], problems: list[Problem]) -> list[Baseline]:
     """The baselines, and as problems those that cannot be read or claim a model that another one has."""
     found: dict[ModelKey, tuple[str, Baseline]] = {}
-    for position, file in enumerate(drift.baselines):
-        where = (*path, "baselines", str(position))
+    for file, where in _baseline_files(drift, path, problems):
         try:
             baseline = Baseline.load(file)
         except BaselineError as error:
@@ -241,6 +252,28 @@ def _baselines(drift: DriftSettings, path: tuple[str, ...], problems: list[Probl
             problems.append(Problem(where, f"{file!r} is of model {model!r}, as is {other!r} (one for each version)"))
         found[baseline.model] = (file, baseline)
     return [baseline for _, baseline in found.values()]
+
+
+def _baseline_files(
+    drift: DriftSettings, path: tuple[str, ...], problems: list[Problem]
+) -> Iterable[tuple[str, tuple[str, ...]]]:
+    """Every file, and the setting that names it or its folder."""
+    named = [(name, (*path, "baselines", str(position))) for position, name in enumerate(drift.baselines)]
+    inbox = drift.accept_baselines
+    if inbox is not None:
+        where = (*path, "accept_baselines")
+        try:
+            Path(inbox).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problems.append(Problem(where, f"{inbox!r} cannot be made: {error.strerror or error} (a folder)"))
+        else:
+            if not os.access(inbox, os.W_OK | os.X_OK):
+                problems.append(Problem(where, f"{inbox!r} cannot be written to (a folder of ours)"))
+            named.append((inbox, where))
+    for name, where in named:
+        is_folder = Path(name).is_dir()
+        for file in sorted(Path(name).glob(f"*{SUFFIX}")) if is_folder else [name]:
+            yield str(file), where
 
 
 def _try_concept(drift: DriftSettings, path: tuple[str, ...], problems: list[Problem]) -> None:

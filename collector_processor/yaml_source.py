@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -14,6 +14,9 @@ from collector_processor.errors import InvalidConfigurationError, Problem
 
 _REFERENCE = re.compile(r"\$\$|\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _STRAY = re.compile(r"\$\{[^}]*\}?")
+
+# What is longer is something else, such as a device that never ends.
+_LARGEST: Final = 4_000_000
 
 
 def read(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[dict[str, Any], list[Problem]]:
@@ -23,7 +26,7 @@ def read(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[dict[
         InvalidConfigurationError: The file cannot be read, or holds no mapping.
     """
     try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader, below
+        loaded = yaml.load(text_of(path), _Loader)  # noqa: S506 - a SafeLoader, below
     except OSError as error:
         raise _invalid(f"{str(path)!r}: cannot be read: {error.strerror} (a YAML file)") from error
     except UnicodeDecodeError as error:
@@ -37,6 +40,21 @@ def read(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[dict[
         raise _invalid(f"{str(path)!r}: holds no mapping (receivers, processors, exporters, service)")
     problems: list[Problem] = []
     return _replaced(loaded, (), environment, problems), problems
+
+
+def text_of(path: Path) -> str:
+    """What is in a file.
+
+    Raises:
+        OSError: It cannot be read.
+        UnicodeDecodeError: It is no text.
+        InvalidConfigurationError: It is too long to be a configuration.
+    """
+    with path.open(encoding="utf-8") as file:
+        text = file.read(_LARGEST + 1)
+    if len(text) > _LARGEST:
+        raise _invalid(f"{str(path)!r}: is longer than {_LARGEST:,} characters (a YAML file)")
+    return text
 
 
 class _Loader(yaml.SafeLoader):

@@ -47,6 +47,9 @@ class RetrySettings(Settings):
     """When to send again what a backend did not take.
 
     Attributes:
+        enabled: Without, what was not taken at the first attempt is dropped.
+        initial_interval: First wait; each further one is twice as long.
+        max_interval: Longest wait.
         max_elapsed_time: Give a request up after this long; 0 never does.
     """
 
@@ -132,6 +135,8 @@ class OtlpExporterSettings(Settings):
     """An exporter of type `otlp_grpc` or `otlp_http`.
 
     Attributes:
+        endpoint: The backend.
+        headers: Sent with each request.
         compression: "none" by default: compressing costs more here than it saves on the wire.
         timeout: Of one attempt.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -10,6 +11,7 @@ from typing import Final
 from collector_processor.component import Consumer, Request, Signal
 from collector_processor.errors import RefusedError, TooLargeError, UndecodableRequestError
 from collector_processor.receivers import decode
+from collector_processor.receivers.baselines_in_logs import take_baselines
 from collector_processor.receivers.plain_histograms import FoundHistograms, HistogramReader
 from collector_processor.self_telemetry import SelfTelemetry
 from otel_ml import semconv
@@ -64,6 +66,7 @@ class Exports:
         forwards_snapshots: Leave them in the request nevertheless.
         resource_attributes: Keys of what they should know of the resource that they come with.
         histograms: Finds plain histograms in metrics, where someone wants them.
+        keep_baseline: Takes the content of a baseline file over, and says why not where it does not.
     """
 
     def __init__(
@@ -75,8 +78,10 @@ class Exports:
         forwards_snapshots: bool = False,
         resource_attributes: Collection[str] = (),
         histograms: HistogramReader | None = None,
+        keep_baseline: Callable[[bytes], Awaitable[str | None]] | None = None,
     ) -> None:
         self._histograms = histograms
+        self._keep_baseline = keep_baseline
         self._consumers = consumers
         self._telemetry = telemetry
         self._forwards_snapshots = forwards_snapshots
@@ -141,9 +146,27 @@ class Exports:
         return export
 
     async def _export_logs(self, body: bytes) -> bytes:
+        if self._keep_baseline is None:
+            return await self._export_records(body, 0, {})
+        body, contents = take_baselines(body)
+        refused: Counter[str] = Counter()
+        for content in contents:
+            # On disk before anything is acknowledged.
+            problem = await self._keep_baseline(content)
+            if problem is not None:
+                refused[problem] += 1
+        return await self._export_records(body, len(contents) - refused.total(), refused)
+
+    async def _export_records(self, body: bytes, kept: int, refused: Mapping[str, int]) -> bytes:
+        """Hand on what is no baseline.
+
+        Args:
+            kept: Baselines that were taken out and kept.
+            refused: Those that were not, by the reason.
+        """
         forwards = self._forwards_snapshots
         logs = decode.read_logs(body, take=not forwards, resource_attributes=self._resource_attributes)
-        if not logs.received:
+        if not logs.received and not kept and not refused:
             return _EMPTY_RESPONSE
         rejected = {} if forwards else {f"snapshot_{reason}": number for reason, number in logs.rejected.items()}
         await self._consumers[Signal.LOGS].consume(
@@ -152,16 +175,19 @@ class Exports:
                 logs.body,
                 logs.remaining,
                 logs.snapshots,
-                consumed=logs.received - logs.remaining - sum(rejected.values()),
+                consumed=logs.received - logs.remaining - sum(rejected.values()) + kept,
                 taken=logs.taken,
-                rejected=rejected,
+                rejected={**rejected, **({"baseline": sum(refused.values())} if refused else {})},
                 is_watched=forwards and bool(logs.snapshots),
             )
         )
-        if not logs.rejected:
+        if not logs.rejected and not refused:
             return _EMPTY_RESPONSE
         # Counted once the request is ours: a refused one comes again.
         for reason, number in logs.rejected.items():
             self._telemetry.count(semconv.PROCESSOR_SNAPSHOTS, number, processor_outcome=reason)
-        reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(logs.rejected.items()))
-        return decode.partial_success(sum(rejected.values()), f"unreadable snapshots: {reasons}")
+        told = [*refused]
+        if logs.rejected:
+            reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(logs.rejected.items()))
+            told.append(f"unreadable snapshots: {reasons}")
+        return decode.partial_success(sum(rejected.values()) + sum(refused.values()), "; ".join(told))

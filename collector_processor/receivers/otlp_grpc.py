@@ -24,8 +24,8 @@ from collector_processor.component import Signal
 from collector_processor.errors import StartError
 from collector_processor.receivers.decompression import decompress
 from collector_processor.receivers.exports import RETRY_DELAY_S, Exports, RejectedError, Verdict
-from collector_processor.receivers.security import BearerToken, Certificates, read_token
 from collector_processor.receivers.settings import GrpcSettings
+from collector_processor.security import BearerToken, Certificates, read_token
 from collector_processor.self_telemetry import SelfTelemetry
 from collector_processor.settings import Address
 

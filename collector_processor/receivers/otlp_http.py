@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-import ssl
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from google.rpc import code_pb2  # type: ignore[import-untyped]  # has no stubs
@@ -21,9 +21,9 @@ from collector_processor.http_server import HttpServer, Limits, Receive, Scope, 
 from collector_processor.receivers import json_requests
 from collector_processor.receivers.decompression import decompress, too_large
 from collector_processor.receivers.exports import RETRY_DELAY_S, Exports, Outcome, RejectedError, Verdict
-from collector_processor.receivers.security import BearerToken, Certificates, read_token
 from collector_processor.receivers.settings import HttpSettings
 from collector_processor.receivers.threads import in_thread
+from collector_processor.security import BearerToken, Certificates, read_token
 from collector_processor.self_telemetry import SelfTelemetry
 from collector_processor.settings import Address
 from otel_ml import semconv
@@ -39,7 +39,6 @@ _STATUS: Final[Mapping[Verdict, tuple[int, int]]] = {
     Verdict.TRY_AGAIN: (503, code_pb2.UNAVAILABLE),
 }
 _RETRY_AFTER: Final = str(math.ceil(RETRY_DELAY_S)).encode()
-_RENEWAL_S: Final = 10.0
 # Bodies that are being received may take this many times the largest one's size, all of them together.
 _BODIES: Final = 4
 # Beyond, reading JSON would hold up everybody else for longer than a few milliseconds.
@@ -98,8 +97,9 @@ class OtlpHttpReceiver:
         await server.start()
         self._server = server
         if certificates is not None and context is not None:
+            failed = partial(self._telemetry.failed, "certificates")
             self._renewing = asyncio.create_task(
-                self._telemetry.guard("certificates", lambda: self._renew(certificates, context, version))
+                self._telemetry.guard("certificates", partial(certificates.keep, context, version, failed))
             )
 
     async def set_ready(self, *, ready: bool) -> None:
@@ -114,18 +114,6 @@ class OtlpHttpReceiver:
             self._renewing.cancel()
         if self._server is not None:
             await self._server.shutdown(timeout_s)
-
-    async def _renew(self, certificates: Certificates, context: ssl.SSLContext, version: object) -> None:
-        known = version
-        while True:
-            await asyncio.sleep(_RENEWAL_S)
-            try:
-                found = certificates.version
-                if found != known:
-                    certificates.renew(context)
-                    known = found
-            except (OSError, ValueError) as error:
-                self._telemetry.failed("certificates", error)
 
     async def _application(self, scope: Scope, receive: Receive, send: Send) -> None:
         signal = self._signals.get(scope["path"])

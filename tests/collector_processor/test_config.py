@@ -93,8 +93,8 @@ CATALOGUE = {
     "unknown setting": (
         ("window: 1m", "windw: 1m"),
         (
-            "processors::drift::windw: unknown setting (valid settings: alerts, allowed_lateness, baselines,"
-            " classifier, concept, decide_by, detectors, forward_snapshots, histograms, lateness, limits,"
+            "processors::drift::windw: unknown setting (valid settings: accept_baselines, alerts, allowed_lateness,"
+            " baselines, classifier, concept, decide_by, detectors, forward_snapshots, histograms, lateness, limits,"
             " max_future, min_rows, quality, references, repeat, slow_drift, window);"
             " did you mean 'window'?"
         ),
@@ -272,6 +272,7 @@ def test_all_mistakes_are_reported_at_once(problems):
         (b"a: 1\na: 2\n", "processor.yaml', line 2: 'a' stands there twice (valid YAML)"),
         (b"- a\n", "processor.yaml': holds no mapping (receivers, processors, exporters, service)"),
         (b"\xff\xfe", "processor.yaml': is not UTF-8 text (a YAML file)"),
+        (b"#" * 4_000_001, "processor.yaml': is longer than 4,000,000 characters (a YAML file)"),
         (None, "processor.yaml': cannot be read: No such file or directory (a YAML file)"),
     ],
 )

@@ -421,7 +421,7 @@ async def test_a_certificate_is_asked_of_clients_when_authorities_are_named(tmp_
 
 async def test_a_renewed_certificate_is_taken_up_without_a_restart(tmp_path, monkeypatch):
     """New connections see it; files that do not fit each other leave the old one in use."""
-    monkeypatch.setattr("collector_processor.receivers.otlp_http._RENEWAL_S", 0.01)
+    monkeypatch.setattr("collector_processor.security._RENEWAL_S", 0.01)
     first, second = Authority(tmp_path), Authority(tmp_path, "second")
     async with receiving("http", settings={"tls": first.issue()}) as receiver:
 

@@ -6,8 +6,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from receiving import Authority
 
-from collector_processor.receivers.security import BearerToken, is_loopback
 from collector_processor.receivers.settings import OtlpReceiverSettings
+from collector_processor.security import BearerToken, is_loopback
 from collector_processor.settings import Address
 from collector_processor.validation import validate
 

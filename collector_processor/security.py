@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ from collector_processor.errors import Problem, StartError
 
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 _BEARER: Final = b"bearer "
+_RENEWAL_S: Final = 10.0
 _PASSWORD_NEEDED: Final = "its key needs a password"  # noqa: S105 - a message, no password
 
 
@@ -100,6 +102,19 @@ class Certificates(NamedTuple):
         context.load_cert_chain(self.cert_file, self.key_file, password=_no_password)
         if self.client_ca_file is not None:
             context.load_verify_locations(self.client_ca_file)
+
+    async def keep(self, context: ssl.SSLContext, version: object, failed: Callable[[Exception], None]) -> None:
+        """Renew a context whenever the files are others than at `version`, until cancelled; what fails is told."""
+        known = version
+        while True:
+            await asyncio.sleep(_RENEWAL_S)
+            try:
+                found = self.version
+                if found != known:
+                    self.renew(context)
+                    known = found
+            except (OSError, ValueError) as error:
+                failed(error)
 
     def grpc_credentials(self) -> grpc.ServerCredentials:
         """Credentials that follow the files; what cannot be used is ignored, so that the old ones go on.

@@ -1,0 +1,1 @@
+"""What people do with dead letters: look at them, send them again."""
