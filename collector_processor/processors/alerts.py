@@ -164,6 +164,10 @@ class AlertBook:
         alert = self.alerts.get(key)
         return alert.state if alert else AlertState.QUIET
 
+    def of(self, model: ModelKey, segment: Segment | None) -> dict[AlertKey, Alert]:
+        """Those about a model, or a slice of it."""
+        return {key: alert for key, alert in self.alerts.items() if (key.model, key.segment) == (model, segment)}
+
     def told_by(self, key: AlertKey) -> str | None:
         """The alert that fires already and says all that this one does, if there is one."""
         if key.check != SLOW_DRIFT:

@@ -121,6 +121,8 @@ def _encode_window(window: Window) -> bytes:
     if window.row_sample is not None:
         sample = window.row_sample.within(codec.SPLIT_BYTES)
         pieces.append(codec.encode(Snapshot(_PRODUCER, 1, window.model, start, end, 0, 0, [], row_sample=sample)))
+    if window.calls is not None:
+        pieces.append(codec.encode(Snapshot(_PRODUCER, 1, window.model, start, end, 0, 0, [], calls=window.calls)))
     by_kind: dict[FeatureKind, list[FeatureSummary]] = {}
     for (_, kind), part in window.parts.items():
         by_kind.setdefault(kind, []).append(part)
@@ -147,4 +149,5 @@ def _restore_window(windows: WindowStore, model: ModelKey, segment: Segment | No
             segment=segment,
             parts=found.features,
             row_sample=found.row_sample,
+            calls=found.calls,
         )

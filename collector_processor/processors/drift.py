@@ -18,8 +18,9 @@ from typing import Final, TypeVar
 
 from collector_processor.component import Consumer, DeadLetters, Entry, Event, Log, Request, Results, Store
 from collector_processor.errors import StartError
+from collector_processor.history import AlertRecord, WindowRecord
 from collector_processor.processors import checkpoint, report
-from collector_processor.processors.alerts import AlertBook
+from collector_processor.processors.alerts import AlertBook, AlertState
 from collector_processor.processors.common_changes import CommonChanges
 from collector_processor.processors.deduplication import Deduplicator
 from collector_processor.processors.evaluation import (
@@ -31,12 +32,16 @@ from collector_processor.processors.evaluation.classifier import RowClassifier
 from collector_processor.processors.merging import SOURCE, Merger
 from collector_processor.processors.plain_histograms import SECTION as HISTOGRAMS
 from collector_processor.processors.plain_histograms import Increments
+from collector_processor.processors.record import alert_record, window_record
 from collector_processor.processors.references.baselines import References
+from collector_processor.processors.references.files import BaselineFiles
 from collector_processor.processors.references.history import WindowHistory
 from collector_processor.processors.references.named import NamedReferences, Selection
+from collector_processor.processors.references.watching import BaselineWatch
 from collector_processor.processors.series import ConceptAlarm, SeriesWatch
 from collector_processor.processors.series.alarms import alarm_event, series_of
 from collector_processor.processors.settings import DriftSettings
+from collector_processor.processors.silence import say_why_not
 from collector_processor.processors.windows import Window, WindowStore
 from collector_processor.self_telemetry import SelfTelemetry
 from otel_ml import semconv
@@ -106,7 +111,7 @@ class DriftProcessor:
         self._alerts = AlertBook(settings.alerts)
         self._common_changes = CommonChanges(settings.alerts.alpha, settings.alerts.windows)
         self._series = SeriesWatch(settings.slow_drift, settings.concept, settings.alerts.alpha)
-        references = References(baselines)
+        self._references = references = References(baselines)
         self._evaluator = Evaluator(
             references,
             detectors,
@@ -116,6 +121,13 @@ class DriftProcessor:
             settings.rule,
             deployments=deployments,
         )
+        self.baselines = BaselineWatch(
+            BaselineFiles(settings.baselines, settings.accept_baselines),
+            references,
+            telemetry,
+            forget_others=self._evaluator.forget_others,
+        )
+        """What windows are compared with, and who sends more."""
         self._classifier = RowClassifier(settings.classifier, references.find, self._evaluator.correction, telemetry)
         self._history = WindowHistory(settings.references, settings.window)
         self._named = NamedReferences(
@@ -156,6 +168,8 @@ class DriftProcessor:
         await self._read_on()
         self._run("close_windows", self._close_windows)
         self._run("warm_up", self._warm_up)
+        if self._settings.baselines or self._settings.accept_baselines:
+            self._run("baselines", self.baselines.run)
         if self._settings.repeat:
             self._run("repeat", self._repeat)
         if self._checkpoint_interval_s is not None:
@@ -282,59 +296,49 @@ class DriftProcessor:
     async def _report(self, evaluation: WindowEvaluation, changed: Sequence[ConceptAlarm] = ()) -> None:
         outcome = "revised" if evaluation.revision else evaluation.outcome
         self._telemetry.count(semconv.PROCESSOR_WINDOWS, processor_outcome=outcome)
-        self._say_why_not(evaluation)
+        say_why_not(self._telemetry, evaluation, self._settings.min_rows)
         now = time.time_ns()
         events: list[Event] = []
+        told: list[AlertRecord] = []
         # In the thread, because the first one loads scipy.stats: a second in which nobody would be answered.
         change = await self._in_thread(partial(self._common_changes.observe, evaluation))
         if change is not None:
             events.append(report.common_change_event(evaluation, change, now))
-            _log.info("%s", events[0].body)
+            told.append(alert_record(events[-1], evaluation.model))
         for transition in self._alerts.observe(evaluation):
             is_part = transition.key.check == DRIFT and self._common_changes.explains(
                 transition.key.model, transition.key.feature
             )
             cause = report.COMMON_CHANGE if is_part else self._alerts.told_by(transition.key)
             found = report.events(transition, now, cause)
-            _log.info("%s", found[0].body)
             events.extend(found)
+            told.append(alert_record(found[0], evaluation.model, evaluation.segment, transition.key.feature))
         for alarm in changed:
             self._telemetry.count(semconv.CONCEPT_ALARMS, **series_of(alarm))
             events.append(alarm_event(alarm, now))
-            _log.info("%s", events[-1].body)
+            told.append(alert_record(events[-1], evaluation.model, None, alarm.feature))
+        for event in events:
+            if event.name != semconv.EVENT_DRIFT_DETECTED:
+                _log.info("%s", event.body)
         # Gauges say how things are: what is known of an older window now is for the history.
         if evaluation.is_newest:
             gauges = report.measurements(evaluation, self._settings.alerts.alpha)
             subject = (evaluation.model, evaluation.segment)
             self._latest[subject] = (time.monotonic(), gauges)
-            alerts = {key: alert for key, alert in self._alerts.alerts.items() if (key.model, key.segment) == subject}
-            gauges = [*gauges, *report.alert_measurements(alerts)]
+            gauges = [*gauges, *report.alert_measurements(self._alerts.of(*subject))]
             await self._results.consume(Results(report.points(gauges, now), events))
-        await self._store.write({}, [report.history_entry(evaluation)])
+        await self._store.write({}, [await self._in_thread(partial(self._record, evaluation, told))])
 
-    def _say_why_not(self, evaluation: WindowEvaluation) -> None:
-        if evaluation.segment is not None:
-            return  # the whole says it
-        model = " ".join(part for part in evaluation.model if part)
-        if evaluation.outcome == "no_baseline":
-            self._telemetry.say_once(
-                f"no_baseline:{model}", "model %s has no baseline: no drift, only data quality without reference", model
-            )
-        elif evaluation.outcome == "insufficient_rows":
-            self._telemetry.say_once(
-                f"insufficient_rows:{model}",
-                "model %s: %d rows in a window, nothing is concluded from fewer than %d (processors::drift::min_rows)",
-                model,
-                evaluation.rows,
-                self._settings.min_rows,
-            )
-        elif evaluation.joint_insufficient is not None:
-            self._telemetry.say_once(
-                f"joint:{model}",
-                "model %s: correlations are not compared: %s",
-                model,
-                evaluation.joint_insufficient,
-            )
+    def _record(self, evaluation: WindowEvaluation, told: Sequence[AlertRecord]) -> WindowRecord:
+        baseline = self._references.find(evaluation.model)
+        alerts = self._alerts.of(evaluation.model, evaluation.segment)
+        return window_record(
+            evaluation,
+            self._settings.alerts.alpha,
+            importances=None if baseline is None else baseline.importances,
+            firing=[key for key, alert in alerts.items() if alert.state is AlertState.FIRING],
+            alerts=told,
+        )
 
     async def _repeat(self) -> None:
         while True:

@@ -1,14 +1,13 @@
-"""What leaves the service about a window: gauges, events, and a line of history."""
+"""What leaves the service about a window: gauges and events."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from collector_processor.component import AttributeValue, Event, HistoryEntry, Point, Severity
+from collector_processor.component import AttributeValue, Event, Point, Severity
 from collector_processor.processors.alerts import Alert, AlertKey, AlertState, Transition
 from collector_processor.processors.evaluation import (
     CLASSIFIER_DRIFT,
@@ -81,7 +80,7 @@ def measurements(window: WindowEvaluation, alpha: float) -> list[Measurement]:
     for feature in window.features:
         attributes = {**model, **_column_attributes(feature.key)}
         is_input = feature.key.role is FeatureRole.FEATURE
-        for name, ratio in _ratios(feature).items():
+        for name, ratio in ratios(feature).items():
             metric = _RATIOS[name]
             named_ratio = metric if is_input else semconv.of_prediction(metric)
             gauges.append(Measurement(named_ratio, ratio, attributes, _exemplars_of(feature, name)))
@@ -200,80 +199,13 @@ def events(transition: Transition, now_unix_nano: int, cause: str | None = None)
     return found
 
 
-def history_entry(window: WindowEvaluation) -> HistoryEntry:
-    """The window's results as they are kept."""
-    results = {
-        "outcome": window.outcome,
-        "producers": dict(window.producers),
-        "joint_insufficient": window.joint_insufficient,
-        "partial": window.is_partial,
-        "revision": window.revision,
-        "references": {
-            reference.name: reference.insufficient or reference.description for reference in window.references
-        },
-        "classification": window.classification
-        and {
-            "auc": window.classification.auc,
-            "p_value": window.classification.p_value,
-            "importances": dict(window.classification.importances),
-        },
-        "features": [
-            {
-                "role": feature.key.role.value,
-                "name": feature.key.name,
-                "kind": feature.kind.value,
-                "rows": feature.counters.rows,
-                "ratios": _ratios(feature),
-                "drift": {
-                    result.method: {"score": _finite(result.score), "p_value": result.p_value}
-                    for result in feature.scores
-                },
-                "effect": feature.effect,
-                "rank": feature.rank and feature.rank.place,
-                "attribution": feature.attribution
-                and {"shares": dict(feature.attribution.shares), "unexplained": feature.attribution.unexplained},
-                "elsewhere": {
-                    reference: {
-                        result.method: {"score": _finite(result.score), "p_value": result.p_value} for result in results
-                    }
-                    for reference, results in feature.elsewhere.items()
-                },
-                "checks": {
-                    check.name: {
-                        "method": check.method,
-                        "method_reason": check.method_reason,
-                        "score": _finite(check.score),
-                        "threshold": check.threshold,
-                        "q_value": check.q_value,
-                        "is_big": check.is_big,
-                        "reference": check.reference,
-                        "overruled_by": check.overruled_by,
-                    }
-                    for check in feature.checks
-                },
-            }
-            for feature in window.features
-        ],
-    }
-    return HistoryEntry(
-        window.model.name,
-        window.model.version,
-        window.start_unix_nano,
-        window.end_unix_nano,
-        window.rows,
-        window.baseline_id or "",
-        json.dumps(results),
-        "=".join(window.segment) if window.segment else "",
-    )
-
-
-def _ratios(feature: FeatureEvaluation) -> dict[str, float]:
+def ratios(feature: FeatureEvaluation) -> dict[str, float]:
     """Shares of bad values; without a reference those that need none."""
     if feature.key.role is FeatureRole.JOINT:
         return {}
     if feature.quality is not None:
-        ratios = {name: getattr(feature.quality, name) for name in QUALITY_CHECKS}
-        return {name: ratio.ratio for name, ratio in ratios.items() if ratio is not None}
+        found = {name: getattr(feature.quality, name) for name in QUALITY_CHECKS}
+        return {name: ratio.ratio for name, ratio in found.items() if ratio is not None}
     counters = feature.counters
     if not counters.rows:
         return {}
@@ -324,7 +256,7 @@ def _event_attributes(transition: Transition) -> dict[str, AttributeValue]:
         for reference in window.references:
             if reference.name == check.reference:
                 attributes[semconv.DRIFT_REFERENCE_DESCRIPTION] = reference.description
-        if moved := tuple(map(_told, transition.feature.moved)):
+        if moved := tuple(map(told_cell, transition.feature.moved)):
             attributes[semconv.DRIFT_MOVED] = moved
         if transition.feature.rank is not None:
             attributes[semconv.DRIFT_RANK] = f"{transition.feature.rank.place} of {transition.feature.rank.of}"
@@ -341,7 +273,8 @@ def _event_attributes(transition: Transition) -> dict[str, AttributeValue]:
     return attributes
 
 
-def _told(cell: MovedCell) -> str:
+def told_cell(cell: MovedCell) -> str:
+    """One range or category with its shares then and now, in a few words."""
     if not cell.is_share:
         return f"{cell.label}: {cell.reference:.3g} → {cell.current:.3g}"
     return f"{cell.label}: {cell.reference:.1%} → {cell.current:.1%}"
@@ -384,7 +317,3 @@ def _segment_attributes(segment: Segment | None) -> dict[str, AttributeValue]:
 
 def _overflow_attributes(*, is_overflow: bool) -> dict[str, AttributeValue]:
     return {semconv.METRIC_OVERFLOW: True} if is_overflow else {}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

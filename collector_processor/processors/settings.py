@@ -26,7 +26,10 @@ class DriftSettings(WindowSettings):
     """A `drift` processor.
 
     Attributes:
-        baselines: Files that `otel-ml baseline build` wrote.
+        baselines: Files that `otel-ml baseline build` wrote, and folders of such files; what changes in them counts
+            from the next window on.
+        accept_baselines: Folder in which baselines are kept that `otel-ml baseline push` sends; without it they are
+            refused. Whoever may send telemetry may send them, too.
         detectors: Settings by detector; psi, ks, jensen_shannon, wasserstein, hellinger and chi_squared when absent.
         min_rows: Values below which nothing is concluded from a window.
         repeat: How often the gauges of the latest window are sent again, for backends that forget a gauge after a few
@@ -41,6 +44,7 @@ class DriftSettings(WindowSettings):
     """
 
     baselines: tuple[str, ...] = Field(default=(), strict=False)
+    accept_baselines: str | None = None
     detectors: Mapping[str, Mapping[str, object] | None] = Field(default_factory=_default_detectors)
     decide_by: DecisionSettings = DecisionSettings()
     quality: QualitySettings = QualitySettings()

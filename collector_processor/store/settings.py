@@ -41,12 +41,15 @@ class StoreSettings(Settings):
 
     Attributes:
         directory: In memory when absent, so that a restart begins anew, and loses what was not delivered.
-        retention: How long the results of windows are kept.
+        retention: How long windows are kept for people to look at; without a directory at most a day …
+        details_retention: … and how long with all that was found out and the shapes of their columns, where no alert
+            fired or resolved.
         checkpoint_interval: How often open windows and dedup marks are written.
     """
 
     directory: str | None = None
     retention: PositiveDuration = 30 * 86_400.0
+    details_retention: PositiveDuration = 2 * 86_400.0
     checkpoint_interval: PositiveDuration = 30.0
     log: LogSettings = LogSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()

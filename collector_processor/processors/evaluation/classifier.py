@@ -36,6 +36,7 @@ class ClassifierSettings(Settings):
     """The domain classifier: it runs where servers send rows, and the baseline has some.
 
     Attributes:
+        enabled: Whether it runs.
         threshold: AUC above which the rows differ enough to matter.
         min_rows: Rows below which nothing is concluded, of the window and of the baseline.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -35,6 +35,7 @@ from collector_processor.processors.evaluation.measurement import (
     measure_pairs,
 )
 from collector_processor.processors.evaluation.settings import QUALITY_CHECKS, DecisionSettings, QualitySettings
+from collector_processor.processors.evaluation.shapes import Shape, Shapes, shape_alone
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.named import NamedReference
 from collector_processor.processors.references.settings import BASELINE, STABLE
@@ -89,6 +90,7 @@ class Evaluator:
         self._min_rows = min_rows
         self._rule = rule
         self.correction = Correction(rule.alpha, rule.horizon)
+        self._shapes = Shapes()
 
     def evaluate(
         self, window: Window, references: Sequence[NamedReference] = (), rollup: Window | None = None
@@ -107,6 +109,9 @@ class Evaluator:
         if not has_reference:
             outcome = "overflow" if is_mixed(window.model) else "no_baseline"
             features = [_unreferenced(summary) for summary in summaries]
+            if window.segment is None:
+                shapes = map(shape_alone, summaries)
+                features = [replace(feature, shape=shape) for feature, shape in zip(features, shapes, strict=True)]
         elif window.rows < self._min_rows:
             outcome = "insufficient_rows"
             features = [self._measure_quality(summary, baseline) for summary in summaries]
@@ -128,7 +133,13 @@ class Evaluator:
             joint_insufficient=why_not(window, baseline, self._min_rows),
             revision=window.revision,
             is_newest=window.is_newest,
+            calls=window.calls,
         )
+
+    def forget_others(self, baseline_ids: Iterable[str]) -> None:
+        """Let go of what was made ready of all other baselines."""
+        known = set(baseline_ids)
+        self._blocks = {name: blocks for name, blocks in self._blocks.items() if name in known}
 
     def _evaluated(
         self,
@@ -170,7 +181,10 @@ class Evaluator:
             if labels is not None and labels.score is not None and window.segment is None:
                 found.append(_label_check(labels, labels.score))
             found += renamed(summary.key, checks.get(summary.key, ()))
-            evaluated.append(replace(feature, elsewhere=elsewhere, labels=labels, checks=found, center=center))
+            shape = self._shape(window, summary, measurement, baseline)
+            evaluated.append(
+                replace(feature, elsewhere=elsewhere, labels=labels, checks=found, center=center, shape=shape)
+            )
         is_revision = window.revision > 0
         corrected = self.correction.corrected(window.model, window.segment, evaluated, is_revision=is_revision)
         explained = [self._explained(feature, by_reference) for feature in corrected]
@@ -223,6 +237,17 @@ class Evaluator:
         ):
             return None
         return estimate_label_shift(baseline.confusion, measurement.pair()[1])
+
+    def _shape(
+        self, window: Window, summary: FeatureSummary, measurement: Measurement | None, baseline: Baseline | None
+    ) -> Shape | None:
+        if window.segment is not None:
+            return None
+        if baseline is None or summary.key not in baseline.features:
+            return shape_alone(summary)
+        if measurement is None or measurement.pair is None:
+            return None
+        return self._shapes.of(baseline.id, summary.key, measurement.pair())
 
     def _add_gradual_drift(
         self,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from collector_processor.processors.evaluation.center import Center
+from collector_processor.processors.evaluation.shapes import Shape
 from collector_processor.processors.references.named import NamedReference
 from collector_processor.processors.references.settings import BASELINE
 from otel_ml.drift.classifier import ClassifierResult
@@ -18,6 +19,7 @@ from otel_ml.drift.detector import DriftResult
 from otel_ml.drift.explanation import Attribution, MovedCell
 from otel_ml.drift.labels import LabelShift
 from otel_ml.drift.quality import DataQuality
+from otel_ml.sketch.calls import CallSummary
 from otel_ml.sketch.exemplar import Exemplar
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind, FeatureRole, ModelKey
 from otel_ml.sketch.snapshot import Segment
@@ -129,6 +131,7 @@ class FeatureEvaluation:
         effect: How far it moved, in standard deviations, where it drifted.
         rank: Among the features that drifted; None where it did not, or alone.
         attribution: Of a prediction that drifted: the features that can account for it.
+        shape: What it looks like; only of the whole model.
     """
 
     key: FeatureKey
@@ -146,6 +149,7 @@ class FeatureEvaluation:
     effect: float | None = None
     rank: Rank | None = None
     attribution: Attribution | None = None
+    shape: Shape | None = None
 
     @property
     def subject(self) -> FeatureKey:
@@ -170,6 +174,7 @@ class WindowEvaluation:
         joint_insufficient: Why features that were sent together were not compared; None where they were.
         revision: How many times the window was evaluated before, with fewer rows.
         is_newest: No later window of the model was evaluated before.
+        calls: How the calls of the model, or of a deployment, went; None where nobody said.
     """
 
     model: ModelKey
@@ -187,20 +192,24 @@ class WindowEvaluation:
     joint_insufficient: str | None = None
     revision: int = 0
     is_newest: bool = True
+    calls: CallSummary | None = None
 
     @property
     def confirmed(self) -> list[FeatureKey]:
         """Columns whose drift a reference that knows the season confirms."""
         return [feature.key for feature in self.features if any(check.is_confirmed for check in feature.checks)]
 
-    def drift_share(self, alpha: float) -> float | None:
-        """Share of the features with a drift check that drifted; None when no feature had one."""
+    def drifted(self, alpha: float) -> tuple[int, int]:
+        """How many features drifted, of how many with a drift check."""
         checks = [
             check
             for feature in self.features
             for check in feature.checks
             if check.name == DRIFT and feature.key.role is FeatureRole.FEATURE
         ]
-        if not checks:
-            return None
-        return sum(check.breaches(alpha) for check in checks) / len(checks)
+        return sum(check.breaches(alpha) for check in checks), len(checks)
+
+    def drift_share(self, alpha: float) -> float | None:
+        """Share of the features with a drift check that drifted; None when no feature had one."""
+        drifted, compared = self.drifted(alpha)
+        return drifted / compared if compared else None

@@ -24,6 +24,9 @@ class DecisionSettings(Settings):
     """The detector that decides about drift, by kind of column, or "auto"; the others are reported.
 
     Attributes:
+        numeric: A detector of `detectors`; "auto" is that which finds most in such a column.
+        categorical: Likewise.
+        boolean: Likewise.
         text: "content" and what it is made of, "words", "characters" and "vocabulary", all of which are run; or a
             detector of `detectors`, which compares the lengths of texts.
         embedding: Of the detectors for vectors, all of which are run.
@@ -44,7 +47,15 @@ class DecisionSettings(Settings):
 
 
 class QualitySettings(Settings):
-    """By how much a ratio may exceed the baseline's own."""
+    """By how much a ratio may exceed the baseline's own.
+
+    Attributes:
+        missing: Of rows without a value.
+        type_mismatch: Of values of another kind than the baseline's.
+        infinite: Of infinite numbers.
+        out_of_range: Of numbers beyond the smallest and the largest of the baseline.
+        unseen_category: Of categories that the baseline does not have.
+    """
 
     missing: float = Field(default=0.02, gt=0, lt=1)
     type_mismatch: float = Field(default=0.01, gt=0, lt=1)

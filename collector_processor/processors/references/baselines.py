@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from otel_ml.baseline import Baseline
 from otel_ml.sketch.feature import ModelKey
@@ -12,6 +12,15 @@ class References:
     """Baselines by model and version."""
 
     def __init__(self, baselines: Iterable[Baseline]) -> None:
+        self._by_model = {baseline.model: baseline for baseline in baselines}
+
+    @property
+    def all(self) -> Sequence[Baseline]:
+        """Every one of them."""
+        return [*self._by_model.values()]
+
+    def replace(self, baselines: Iterable[Baseline]) -> None:
+        """Have these from now on; whoever looks one up meanwhile gets the old or the new one."""
         self._by_model = {baseline.model: baseline for baseline in baselines}
 
     def __len__(self) -> int:

@@ -14,6 +14,7 @@ from collector_processor.processors.windows.settings import LimitSettings
 from collector_processor.processors.windows.window import Window
 from otel_ml.errors import IncompatibleSketchError
 from otel_ml.sketch.binned_columns import BinnedColumns
+from otel_ml.sketch.calls import LARGEST_BYTES, CallSummary
 from otel_ml.sketch.embedding import EmbeddingSummary
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind
 from otel_ml.sketch.row_sample import RowSample
@@ -76,6 +77,11 @@ class Adding:
         window.rows += snapshot.rows
         window.dropped_rows += snapshot.dropped_rows
         window.snapshots += 1
+        if snapshot.calls is not None and snapshot.segment is None:
+            if window.calls is None:
+                # With or without room for it: it is small, and who has no room for columns wants to know how calls go.
+                self._claim(window, LARGEST_BYTES)
+            add_calls(window, snapshot.calls)
         if is_mixed(window.model):
             self._add_counters(window, snapshot)
             return
@@ -169,6 +175,13 @@ def add_rows(window: Window, sample: RowSample) -> None:
     window.row_sample = sample if window.row_sample is None else window.row_sample.merged(sample)
 
 
+def add_calls(window: Window, calls: CallSummary) -> None:
+    """Add calls, which stay as they are."""
+    if window.calls is None:
+        window.calls = CallSummary()
+    window.calls.merge(calls)
+
+
 def add_bin_counts(window: Window, parts: Iterable[FeatureSummary]) -> None:
     """Remember how many bins the edges cut that summaries were counted in."""
     for part in parts:
@@ -178,8 +191,9 @@ def add_bin_counts(window: Window, parts: Iterable[FeatureSummary]) -> None:
 
 
 def size_of(window: Window) -> int:
-    """Bytes that the columns of a window take, about, or can grow to."""
-    return sum(map(_size_of_block, window.blocks)) + sum(map(_size_of, window.unbinned.values()))
+    """Bytes that the columns and calls of a window take, about, or can grow to."""
+    of_columns = sum(map(_size_of_block, window.blocks)) + sum(map(_size_of, window.unbinned.values()))
+    return of_columns + (0 if window.calls is None else LARGEST_BYTES)
 
 
 def _count(window: Window, key: FeatureKey, counters: Counters) -> None:

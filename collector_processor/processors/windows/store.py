@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Final
 
-from collector_processor.processors.windows.adding import Adding, add_bin_counts, add_rows, size_of
+from collector_processor.processors.windows.adding import Adding, add_bin_counts, add_calls, add_rows, size_of
 from collector_processor.processors.windows.changes import Changes
 from collector_processor.processors.windows.overflow import is_mixed
 from collector_processor.processors.windows.seating import Seating
@@ -16,6 +16,7 @@ from collector_processor.processors.windows.seats import Seats
 from collector_processor.processors.windows.settings import WindowSettings
 from collector_processor.processors.windows.window import Outcome, Slot, Stream, Window
 from otel_ml.semconv import OTHER_LABEL
+from otel_ml.sketch.calls import CallSummary
 from otel_ml.sketch.feature import ModelKey
 from otel_ml.sketch.row_sample import RowSample
 from otel_ml.sketch.snapshot import Segment, Snapshot
@@ -178,6 +179,7 @@ class WindowStore:
         segment: Segment | None = None,
         parts: Iterable[FeatureSummary] = (),
         row_sample: RowSample | None = None,
+        calls: CallSummary | None = None,
         rows: int = 0,
         dropped_rows: int = 0,
         snapshots: int = 0,
@@ -197,6 +199,8 @@ class WindowStore:
         add_bin_counts(window, window.unbinned.values())
         if row_sample is not None:
             add_rows(window, row_sample)
+        if calls is not None:
+            add_calls(window, calls)
         self._put(stream, window)
         self._resize(stream, window, size_of(window) - window.size)
         for key, _ in window.unbinned:

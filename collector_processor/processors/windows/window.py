@@ -11,6 +11,7 @@ from collector_processor.processors.copies import copied_columns, copied_summary
 from collector_processor.processors.windows.overflow import OVERFLOW_PART
 from collector_processor.processors.windows.seats import Seats
 from otel_ml.sketch.binned_columns import BinnedColumns
+from otel_ml.sketch.calls import CallSummary
 from otel_ml.sketch.feature import FeatureKey, FeatureKind, ModelKey
 from otel_ml.sketch.row_sample import RowSample
 from otel_ml.sketch.sketched_columns import SketchedColumns
@@ -63,6 +64,7 @@ class Window:
             column differently, and adding up must not depend on which came first.
         bin_counts: How many bins the edges of each hash cut: a snapshot that says otherwise cannot be added up.
         row_sample: Some of the rows of the whole, where servers send any.
+        calls: How the calls of the model, or of a deployment, went, where servers say so.
         is_partial: Closed before its time, because the service stops.
         is_evaluated: It was given out.
         is_amended: Something was merged after that.
@@ -86,6 +88,7 @@ class Window:
     segment: Segment | None = None
     producers: dict[str, set[bytes]] = field(default_factory=dict)
     row_sample: RowSample | None = None
+    calls: CallSummary | None = None
     is_evaluated: bool = False
     is_amended: bool = False
     revision: int = 0
@@ -139,6 +142,7 @@ class Window:
             unbinned={place: copied_summary(summary) for place, summary in self.unbinned.items()},
             bin_counts=dict(self.bin_counts),
             producers={digest: set(heard) for digest, heard in self.producers.items()},
+            calls=None if self.calls is None else self.calls.copy(),
             is_shared=False,
         )
 

@@ -20,11 +20,12 @@ from collector_processor.processors.evaluation import (
     Rule,
     WindowEvaluation,
 )
+from collector_processor.processors.record import window_record
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.history import WindowHistory
 from collector_processor.processors.references.series import Subject
 from collector_processor.processors.references.settings import ReferenceSettings
-from collector_processor.processors.report import events, history_entry
+from collector_processor.processors.report import events
 from collector_processor.processors.series import ConceptSettings, SeriesWatch, SlowDriftSettings
 from collector_processor.processors.windows import Changes, LimitSettings, Outcome, WindowSettings, WindowStore
 from otel_ml import semconv
@@ -433,7 +434,7 @@ def test_a_revision_uses_nothing_up_that_is_counted_by_windows():
     assert (found.revision, found.rows) == (1, 600)
     assert any(check.breaches(0.05) for feature in found.features for check in feature.checks)
     assert (judge.correction.encode(), judge.deciding.sections()) == before
-    assert '"revision": 1' in history_entry(found).results
+    assert '"revision": 1' in window_record(found, 0.05).details
 
 
 def test_a_revision_replaces_what_later_windows_are_compared_with():

@@ -1,10 +1,11 @@
 """What outlives the process."""
 
 import sqlite3
+import time
 
 import pytest
+from history_samples import HOUR, record, subject
 
-from collector_processor.component import HistoryEntry
 from collector_processor.errors import StartError
 from collector_processor.store.sqlite import SqliteStore
 
@@ -15,23 +16,20 @@ def store_at(path):
     return SqliteStore(path, MONTH_S)
 
 
-def entry(start=0, **changes):
-    fields = {"model": "fraud", "version": "3", "rows": 5, "baseline_id": "ab12", "results": "{}"}
-    return HistoryEntry(**{**fields, "start_unix_nano": start, "end_unix_nano": start + 10, **changes})
-
-
 async def test_sections_and_history_survive_a_restart(tmp_path):
     """What was written is there again."""
     store = store_at(tmp_path / "state.db")
     await store.start()
-    await store.write({"alerts": {"a": b"1", "b": b"2"}}, [entry(0), entry(10)])
+    now = time.time_ns()
+    await store.write({"alerts": {"a": b"1", "b": b"2"}}, [record(now), record(now + HOUR)])
     await store.shutdown(1.0)
 
     again = store_at(tmp_path / "state.db")
     await again.start()
 
     assert again.read("alerts") == {"a": b"1", "b": b"2"}
-    assert again.history("fraud", "3") == [entry(10), entry(0)]
+    lines = await again.ask(lambda archive: archive.lines(subject(), now, now + 9 * HOUR))
+    assert [line.start_unix_nano for line in lines] == [now, now + HOUR]
     await again.shutdown(1.0)
 
 

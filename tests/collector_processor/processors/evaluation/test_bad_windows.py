@@ -10,6 +10,7 @@ from reference_samples import DAY, MONDAY, closed
 from collector_processor.processors import report
 from collector_processor.processors.evaluation import Evaluator, Rule
 from collector_processor.processors.evaluation.settings import DecisionSettings, QualitySettings
+from collector_processor.processors.record import window_record
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.history import WindowHistory
 from collector_processor.processors.references.named import NamedReferences
@@ -112,7 +113,7 @@ def test_any_window_has_a_defined_result(known):
                 assert all(result.p_value is None or 0 <= result.p_value <= 1 for result in scores)
                 assert all(math.isfinite(check.score) for check in feature.checks)
             assert all(math.isfinite(gauge.value) for gauge in report.measurements(evaluation, 0.05))
-            assert report.history_entry(evaluation).results
+            assert window_record(evaluation, 0.05).details
 
 
 def test_what_is_not_what_the_baseline_knows_is_a_finding():

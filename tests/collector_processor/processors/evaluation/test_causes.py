@@ -14,6 +14,7 @@ from collector_processor.processors.alerts import AlertBook, AlertKey, AlertSett
 from collector_processor.processors.evaluation import Check, Evaluator, FeatureEvaluation
 from collector_processor.processors.evaluation.causes import with_causes
 from collector_processor.processors.evaluation.measurement import Measurement
+from collector_processor.processors.record import window_record
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.settings import DriftSettings
 from otel_ml import semconv
@@ -196,8 +197,8 @@ def test_the_event_names_features_and_shares(baseline):
 
 def test_the_history_keeps_what_a_console_sorts_by(baseline):
     """Place, how far it moved, and the shares of a prediction."""
-    entry = report.history_entry(evaluate(baseline, income=1.0, age=1.0))
-    features = {feature["name"]: feature for feature in json.loads(entry.results)["features"]}
+    record = window_record(evaluate(baseline, income=1.0, age=1.0), 0.05)
+    features = {feature["name"]: feature for feature in json.loads(record.details)["features"]}
 
     assert [features[name]["rank"] for name in ("income", "age", "debt", RISK.name)] == [1, 2, None, None]
     assert features["income"]["effect"] > 0.5

@@ -13,6 +13,7 @@ from collector_processor.processors.alerts import AlertBook
 from collector_processor.processors.evaluation import DRIFT, DecisionSettings, Evaluator
 from collector_processor.processors.evaluation.deciding import Decider, Deciding
 from collector_processor.processors.evaluation.measurement import Measurement
+from collector_processor.processors.record import window_record
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.settings import DriftSettings
 from otel_ml import semconv
@@ -220,7 +221,7 @@ def test_an_alert_says_why_its_method_was_chosen():
     for event in report.events(drift, 0):
         assert event.attributes[semconv.DRIFT_METHOD] == "anderson_darling"
         assert event.attributes[semconv.DRIFT_METHOD_REASON] == reason
-    assert f'"method_reason": "{reason}"' in report.history_entry(evaluation).results
+    assert f'"method_reason": "{reason}"' in window_record(evaluation, 0.05).details
 
 
 def test_a_method_that_was_configured_is_not_explained():

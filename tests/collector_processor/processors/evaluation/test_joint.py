@@ -12,6 +12,7 @@ from collector_processor.processors import report
 from collector_processor.processors.alerts import AlertBook
 from collector_processor.processors.columns import columns_of
 from collector_processor.processors.evaluation import CORRELATION_DRIFT, GRADUAL_CORRELATION_DRIFT, Evaluator
+from collector_processor.processors.record import window_record
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.named import NamedReference
 from collector_processor.processors.settings import DriftSettings
@@ -162,7 +163,7 @@ def test_gauges_are_the_models_and_no_columns(baseline):
     named = {gauge.attributes.get(semconv.FEATURE_NAME) for gauge in gauges}
     assert named == {None, *NAMES}
     assert not any(name.startswith("ml.prediction") for name in by_name)
-    json.loads(report.history_entry(evaluation).results)
+    json.loads(window_record(evaluation, 0.05).details)
 
 
 def test_one_replica_or_64_find_the_same(baseline):

@@ -136,7 +136,7 @@ async def test_slow_drift_is_an_alert_that_remembers_over_a_restart(baseline):
     assert "standard deviations above the same hours of the days before" in event.attributes[semconv.ALERT_REASON]
     checks = [
         feature["checks"]
-        for feature in json.loads(store.history[-1].results)["features"]
+        for feature in json.loads(store.history[-1].details)["features"]
         if feature["name"] == "amount"
     ]
     assert "slow_drift" in checks[0]
