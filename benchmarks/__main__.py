@@ -10,7 +10,7 @@ import sys
 from benchmarks.figure import as_json, as_table
 
 # Each is a module of this package with `measure() -> Figures`; its docstring's first line is its description.
-BENCHMARKS = ("hot_path", "kernel", "memory", "server", "drift", "detection", "processor", "crash", "fuzz")
+BENCHMARKS = ("hot_path", "kernel", "memory", "server", "drift", "detection", "processor", "console", "crash", "fuzz")
 
 WITH_PEERS = {"detection", "drift"}
 """Those that have a `measure_peers() -> Figures` too."""
