@@ -60,6 +60,8 @@ def processor(path: Path, *, validate: bool, verbose: bool) -> None:
         await service.start()
         for protocol, address in service.listening:
             click.echo(f"otel-ml processor: receiving {protocol} on {address}")
+        if service.console.url is not None:
+            click.echo(f"otel-ml processor: console at {service.console.url}")
         sys.stdout.flush()
         process.settle()
         await stop.wait()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
+from collector_processor.history import WindowRecord
 from otel_ml.semconv import Metric
 from otel_ml.sketch.bins import AnchoredBins
 from otel_ml.sketch.exemplar import Exemplar
@@ -276,25 +277,6 @@ class Results:
     events: Sequence[Event] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
-    """The results of one closed window, to be kept.
-
-    Attributes:
-        results: JSON.
-        segment: "dimension=value" of the slice; empty for the whole model.
-    """
-
-    model: str
-    version: str
-    start_unix_nano: int
-    end_unix_nano: int
-    rows: int
-    baseline_id: str
-    results: str
-    segment: str = ""
-
-
 class Store(Protocol):
     """What outlives the process. Sections are named by their owners, their entries are opaque."""
 
@@ -305,7 +287,7 @@ class Store(Protocol):
     async def write(
         self,
         sections: Mapping[str, Mapping[str, bytes]],
-        history: Sequence[HistoryEntry] = (),
+        history: Sequence[WindowRecord] = (),
         changes: Mapping[str, Mapping[str, bytes | None]] | None = None,
     ) -> None:
         """Replace whole sections, change entries of others (None removes one), add to the history: all or nothing.

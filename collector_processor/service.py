@@ -13,9 +13,11 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from collector_processor.component import AttributeValue, Component
 from collector_processor.config import Configuration
+from collector_processor.console.server import Console
 from collector_processor.exporters.encode import ResultsEncoder
 from collector_processor.exporters.grpc_transport import GrpcTransport
 from collector_processor.exporters.http_transport import HttpTransport
@@ -53,7 +55,7 @@ class Service:
         self.telemetry = SelfTelemetry()
         self._shutdown_timeout_s = configuration.shutdown_timeout_s
         directory = StoreDirectory(configuration.store.path)
-        store = SqliteStore(directory.state, configuration.store.retention)
+        store = SqliteStore(directory.state, configuration.store.retention, configuration.store.details_retention)
         drift = configuration.drift
         # Whoever reads on in the log after a restart.
         holders = [*configuration.exporters, *([DRIFT] if drift is not None and store.is_durable else ())]
@@ -112,16 +114,25 @@ class Service:
                     forwards_snapshots=drift is not None and drift.forward_snapshots,
                     resource_attributes=resource_attributes,
                     histograms=histograms,
+                    keep_baseline=processors[0].baselines.keep if processors else None,
                 ),
                 self.telemetry,
             )
         ]
         log = self.log
         self.status = Status(configuration.status, self.telemetry, refusal=lambda: log.refusal(0))
+        self.console = Console(
+            configuration.console,
+            store,
+            self.telemetry,
+            baselines=lambda: [baseline for processor in processors for baseline in processor.baselines.all],
+            **_facts(configuration),
+        )
         self.telemetry.observe(self._gauges)
         # From the front to the back, as telemetry flows.
         self._stages: list[Sequence[Component]] = [
             self._receivers,
+            [self.console],
             processors,
             [SelfTelemetryExport(self.telemetry, encoder, configuration.telemetry.interval)],
             list(self._exporters.values()),
@@ -186,6 +197,14 @@ class Service:
     def _gauges(self) -> Iterable[tuple[Metric, float, Mapping[str, AttributeValue]]]:
         yield semconv.PROCESSOR_LOG_SIZE, self.log.size_bytes, {}
         yield semconv.PROCESSOR_LOG_LIMIT, self.log.budget_bytes, {}
+
+
+def _facts(configuration: Configuration) -> dict[str, Any]:
+    """What the console tells of the configuration."""
+    drift = configuration.drift
+    if drift is None:
+        return {}
+    return {"clear_ratio": drift.alerts.clear_ratio, "window_s": drift.window, "lateness_s": drift.lateness}
 
 
 def _transport(settings: OtlpExporterSettings) -> GrpcTransport | HttpTransport:

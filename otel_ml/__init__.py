@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_ml.activation import instrument, uninstrument
     from otel_ml.baseline import Baseline
+    from otel_ml.comparing import compare
     from otel_ml.instrumentation import set_model
     from otel_ml.instrumentation.models.torch import watch
     from otel_ml.instrumentation.requests.scope import current_prediction_id, set_segments
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Baseline",
     "__version__",
+    "compare",
     "current_prediction_id",
     "flush",
     "instrument",
@@ -33,6 +35,7 @@ __all__ = [
 
 _HOMES = {
     "Baseline": "otel_ml.baseline",
+    "compare": "otel_ml.comparing",
     "current_prediction_id": "otel_ml.instrumentation.requests.scope",
     "flush": "otel_ml.recording.record",
     "instrument": "otel_ml.activation",

@@ -95,6 +95,7 @@ ATTRIBUTES: Final = (
         semconv.PACKAGES_DIGEST, "string", "Hash over the versions of all installed packages.", ("11b7db01aaaf44aa",)
     ),
     Attribute(semconv.BASELINE_ID, "string", "Hash of the baseline's content.", ("9f2c51d0",)),
+    Attribute(semconv.BASELINE_PAYLOAD, "bytes", "A baseline file, see docs/baseline-format.md.", ("\\x89OTML",)),
     Attribute(semconv.SKETCH_PAYLOAD, "bytes", "An encoded snapshot, see otel_ml/proto.", ("otel_ml.v1.Snapshot",)),
     Attribute(semconv.SKETCH_ENCODING, "string", "Message type of the payload.", ("otel_ml.v1.Snapshot",)),
     Attribute(semconv.SKETCH_CHECKSUM, "int", "CRC-32 of the payload.", (3735928559,)),
@@ -286,6 +287,12 @@ EVENTS: Final = (
             _when(semconv.SEGMENT_DIMENSION, "the snapshot is about a segment"),
             _when(semconv.SEGMENT_VALUE, "the snapshot is about a segment"),
         ),
+    ),
+    Signal(
+        semconv.EVENT_BASELINE,
+        "event",
+        "What a model knew in training, for the processor to compare with; it goes no further.",
+        (*_MODEL, Use(semconv.BASELINE_ID), Use(semconv.BASELINE_PAYLOAD)),
     ),
     Signal(
         semconv.EVENT_INFERENCE_RESULT,

@@ -95,6 +95,7 @@ async def running(
                 },
                 "service": {
                     "status": {"enabled": False},
+                    "console": {"enabled": False},
                     "telemetry": {"interval": telemetry},
                     "shutdown_timeout": shutdown,
                     "pipelines": {"traces": way, "metrics": way, "logs": {**way, "processors": ["drift"]}},

@@ -29,7 +29,7 @@ def closed_windows(state: Path) -> dict[WindowKey, Counted]:
         rows = {
             WindowKey(model, start): count
             for model, start, count in connection.execute(
-                "SELECT model, start_unix_nano, rows FROM history WHERE segment = ''"
+                "SELECT model, start, rows FROM window JOIN subject ON id = subject WHERE segment = ''"
             )
         }
         found = {key: Counted(count) for key, count in rows.items()}
@@ -57,7 +57,9 @@ def closed_keys(state: Path) -> set[WindowKey]:
     """Which windows have results by now; none as long as there is no store."""
     try:
         with closing(_opened(state)) as connection:
-            found = connection.execute("SELECT model, start_unix_nano FROM history WHERE segment = ''").fetchall()
+            found = connection.execute(
+                "SELECT model, start FROM window JOIN subject ON id = subject WHERE segment = ''"
+            ).fetchall()
     except sqlite3.OperationalError:
         return set()
     return {WindowKey(*row) for row in found}

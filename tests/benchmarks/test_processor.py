@@ -95,6 +95,6 @@ def programs():
 def rows_by_model(state):
     try:
         with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
-            return dict(connection.execute("SELECT model, rows FROM history").fetchall())
+            return dict(connection.execute("SELECT model, rows FROM window JOIN subject ON id = subject").fetchall())
     except sqlite3.OperationalError:
         return {}

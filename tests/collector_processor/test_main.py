@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 from otlp_sink import OtlpSink
 from processor_samples import Producer, logs_request, numeric, snapshot_record, text_record
@@ -16,7 +17,7 @@ LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "processor.yaml"
 
 
-def configuration(path, backend, *, listen="127.0.0.1:0", store=None):
+def configuration(path, backend, *, listen="127.0.0.1:0", store=None, console=False):
     path.write_text(
         f"""
 receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "{listen}"}}}}}}}}
@@ -25,6 +26,7 @@ exporters: {{otlp_grpc: {{endpoint: "{backend}"}}}}
 {f'store: {{directory: "{store}"}}' if store else ""}
 service:
   status: {{endpoint: "127.0.0.1:0"}}
+  console: {{enabled: {str(console).lower()}, endpoint: "127.0.0.1:0"}}
   pipelines:
     metrics: {{exporters: [otlp_grpc]}}
     logs: {{receivers: [otlp], processors: [drift], exporters: [otlp_grpc]}}
@@ -78,10 +80,22 @@ def test_a_signal_ends_it_with_everything_delivered(tmp_path, number):
         assert sink.metrics_named("ml.processor.rows")[-1].sum.data_points[0].as_int == 500
 
 
-def allow_no_file_above_64_kib():
+@pytest.mark.slow
+def test_it_says_where_its_console_is(tmp_path):
+    """And is right."""
+    with started(configuration(tmp_path / "processor.yaml", "http://127.0.0.1:1", console=True)) as (process, _):
+        line = process.stdout.readline()
+        url = line.removeprefix("otel-ml processor: console at ").strip()
+        answer = httpx.get(f"{url}models.json", trust_env=False, timeout=30)
+
+    assert answer.json()["models"] == []
+
+
+def allow_no_file_above_512_kib():
+    """Enough for a state that is empty, too little for a segment of the log."""
     import resource
 
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512 * 1024, resource.RLIM_INFINITY))
 
 
 @pytest.mark.slow
@@ -95,7 +109,7 @@ def test_a_full_disk_refuses_and_takes_again_once_there_is_room(tmp_path):
     ).SerializeToString()
     with OtlpSink() as sink:
         config.write_text(config.read_text().replace("{backend}", sink.endpoint))
-        with started(config, preexec_fn=allow_no_file_above_64_kib) as (process, address):
+        with started(config, preexec_fn=allow_no_file_above_512_kib) as (process, address):
             with grpc.insecure_channel(address) as channel:
                 with pytest.raises(grpc.RpcError) as refused:
                     channel.unary_unary(LOGS)(request, timeout=10)

@@ -439,7 +439,7 @@ async def test_a_failing_evaluation_is_counted_and_the_next_window_is_evaluated(
     traffic = Traffic()
     with OtlpSink() as sink:
         async with running(tmp_path, sink, baseline) as service:
-            drift = service.service._stages[1][0]
+            drift = service.service._stages[2][0]
             drift._evaluator._detectors = {"broken": Broken()}
             for number in range(2):
                 await service.snapshots(traffic.window(number))

@@ -172,7 +172,8 @@ class ModelContract:
 
             assert str(observed.value) == str(bare.value)
             assert not inside.get()
-            assert rows_of(telemetry.snapshots()) in ({}, {self.reported_as: 0})
+            # What failed may have been asked of a model that there is not, and is reported under that name.
+            assert not any(rows_of(telemetry.snapshots()).values())
             (span,) = telemetry.spans()
             assert span.status.status_code is trace.StatusCode.ERROR
             assert span.attributes[semconv.ERROR_TYPE].endswith(type(bare.value).__qualname__)
