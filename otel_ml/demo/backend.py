@@ -159,6 +159,7 @@ class Backend:
         self._lock = threading.Lock()
         self._received = Received()
         self._seen: set[tuple[str, str, str, int]] = set()
+        self._rows_before = self._windows_before = 0
         self._server = grpc.server(
             ThreadPoolExecutor(2, "backend"),
             options=[("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)],
@@ -176,6 +177,13 @@ class Backend:
 
     def __exit__(self, *_: object) -> None:
         self._server.stop(grace=None).wait()
+
+    def begin(self) -> None:
+        """Forget what has arrived until now; what the processor counts goes on from here."""
+        with self._lock:
+            before, self._received = self._received, Received()
+            self._rows_before += before.rows_counted
+            self._windows_before += before.windows
 
     def read(self) -> Received:
         """What has arrived until now; does not change any more."""
@@ -222,14 +230,14 @@ class Backend:
         if metric.name == semconv.PROCESSOR_ROWS.name:
             # Cumulative, one series a model and version. Reports may overtake each other on the way.
             counted = sum(point.as_int for point in metric.sum.data_points)
-            received.rows_counted = max(received.rows_counted, counted)
+            received.rows_counted = max(received.rows_counted, counted - self._rows_before)
         elif metric.name == semconv.PROCESSOR_WINDOWS.name:
             evaluated = sum(
                 point.as_int
                 for point in metric.sum.data_points
                 if _attributes(point.attributes).get(semconv.PROCESSOR_OUTCOME) == "evaluated"
             )
-            received.windows = max(received.windows, evaluated)
+            received.windows = max(received.windows, evaluated - self._windows_before)
         elif metric.name == semconv.PROCESSOR_FORWARDED.name:
             for point in metric.sum.data_points:
                 attributes = _attributes(point.attributes)

@@ -35,12 +35,31 @@ _NEEDED: Final = {
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Decides what is random.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="Of the model server.")
 @click.option(
+    "--console-port", type=click.IntRange(0, 65_535), default=13180, show_default=True, help="Of the console."
+)
+@click.option(
+    "--stay/--no-stay",
+    default=None,
+    help="Leave the console open at the end until Ctrl-C; without either, where there is a terminal.",
+)
+@click.option("--browse", is_flag=True, help="Open a browser at the console.")
+@click.option(
     "--keep",
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep model, baseline, configuration and logs in this directory, which must be empty or absent.",
 )
 def demo(
-    *, headless: bool, as_json: bool, forward: str | None, speed: float, seed: int, port: int, keep: Path | None
+    *,
+    headless: bool,
+    as_json: bool,
+    forward: str | None,
+    speed: float,
+    seed: int,
+    port: int,
+    console_port: int,
+    stay: bool | None,
+    browse: bool,
+    keep: Path | None,
 ) -> None:
     """Watch a real model meet broken data, an alert fire with its reason, and resolve. Takes about a minute.
 
@@ -60,19 +79,29 @@ def demo(
     from otel_ml.demo.view import ending, view
 
     stream = sys.stderr if as_json else sys.stdout
-    options = Options(speed=speed, seed=seed, server_port=port, forward=forward, keep=keep)
+    if stay is None:
+        stay = not headless and not as_json and stream.isatty()
+    options = Options(speed, seed, port, forward, keep, console_port, stay, browse)
+    code = 0
+
+    def ended(told: report.Report) -> None:
+        nonlocal code
+        # Or a live page would be drawn over what is printed now.
+        shown.close()
+        code = _PROBLEM if told.problems else 0
+        if told.content:
+            click.echo("\n" + "\n".join(ending(told.content, keep)), file=stream)
+        for problem in told.problems:
+            click.secho(f"otel-ml demo: {problem}", fg="red", err=True)
+        if as_json:
+            click.echo(json.dumps(told.to_json(), indent=2, allow_nan=False))
+
     with view(plain=headless or as_json, stream=stream) as shown:
-        code = _PROBLEM
         try:
-            told = tell(options, shown)
+            tell(options, shown, ended)
         except DemoError as error:
-            told = report.failure(str(error))
+            ended(report.failure(str(error)))
         except KeyboardInterrupt:
-            told, code = report.failure("interrupted; everything was stopped"), _INTERRUPTED
-    if told.content:
-        click.echo("\n" + "\n".join(ending(told.content, keep)), file=stream)
-    for problem in told.problems:
-        click.secho(f"otel-ml demo: {problem}", fg="red", err=True)
-    if as_json:
-        click.echo(json.dumps(told.to_json(), indent=2, allow_nan=False))
-    sys.exit(code if told.problems else 0)
+            ended(report.failure("interrupted; everything was stopped"))
+            code = _INTERRUPTED
+    sys.exit(code)

@@ -172,6 +172,7 @@ def build(
     speed: float,
     forward: str | None = None,
     forwarded: Mapping[str, int] | None = None,
+    console: str | None = None,
 ) -> Report:
     """The report of a demo that ran to its end."""
     lives = alerts(received.alerts, moment_at)
@@ -208,6 +209,7 @@ def build(
             "result_data_points": received.result_points,
             "result_log_records": received.result_records,
         },
+        "console": console,
         "forward": None if forward is None else {"url": forward, "items": dict(forwarded or {})},
         "model": {
             "training_rows": model.training_rows,

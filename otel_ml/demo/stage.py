@@ -40,6 +40,7 @@ class Stage:
         backend_port: The demo's own backend.
         processor_port: OTLP/gRPC in.
         server_port: HTTP.
+        console_port: HTTP.
         forward: The user's own backend, as `--forward` names it.
     """
 
@@ -48,7 +49,13 @@ class Stage:
     backend_port: int
     processor_port: int
     server_port: int
+    console_port: int
     forward: str | None = None
+
+    @property
+    def console(self) -> str:
+        """Where a browser finds the console."""
+        return f"http://127.0.0.1:{self.console_port}/"
 
     @property
     def model(self) -> Path:
@@ -158,6 +165,7 @@ class Stage:
                     "logs": pipeline("drift"),
                 },
                 "status": {"enabled": False},
+                "console": {"endpoint": f"127.0.0.1:{self.console_port}"},
                 "telemetry": {"interval": f"{max(200, self.interval_ms // 2)}ms"},
                 "shutdown_timeout": "5s",
             },

@@ -39,6 +39,11 @@ class TrainedModel:
     error_of_median: float
     error_of_departure_delay: float
 
+    def predict(self, features: pd.DataFrame) -> Any:
+        """The arrival delays of flights, in minutes; shape (flights,)."""
+        with _one_thread():
+            return self.pipeline.predict(features)
+
 
 def train(training: pd.DataFrame, held_out: pd.DataFrame, *, seed: int) -> TrainedModel:
     """A model fitted to `training`, measured on `held_out`; takes two to three seconds."""
@@ -84,13 +89,11 @@ def save_model(model: TrainedModel, path: Path) -> None:
 def build_baseline(model: TrainedModel, training: pd.DataFrame, path: Path) -> Baseline:
     """The baseline of the features the model learned from and of its own predictions for them, also saved to `path`."""
     features = training[list(FEATURES)]
-    with _one_thread():
-        predictions = model.pipeline.predict(features)
     baseline = Baseline.build(
         features,
         model=MODEL.name,
         version=MODEL.version,
-        predictions=predictions,
+        predictions=model.predict(features),
         categorical=CATEGORICAL,
     )
     baseline.save(path)

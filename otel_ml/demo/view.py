@@ -69,6 +69,10 @@ class View(Protocol):
         """Leave the terminal as it was found."""
         ...
 
+    def close(self) -> None:
+        """Likewise; what is said from now on stands below."""
+        ...
+
     def say(self, message: str) -> None:
         """Tell something that happened."""
         ...
@@ -114,6 +118,9 @@ class PlainView:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def close(self) -> None:
+        """Lines are where they are."""
+
     def say(self, message: str) -> None:
         """Print it."""
         print(message, file=self._stream, flush=True)
@@ -146,6 +153,10 @@ class LiveView:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the page, and leave it there."""
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -8,12 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from click.testing import CliRunner
 from otlp_sink import OtlpSink
 
 from otel_ml.demo import command
 from otel_ml.demo.command import demo
+from otel_ml.demo.past import BROKEN_FEATURE, WINDOWS
 
 DEMO = [sys.executable, "-c", "from otel_ml.demo.command import demo; demo()"]
 
@@ -73,7 +75,10 @@ def test_a_wrong_backend_is_refused_before_anything_starts():
 def test_the_story_is_told(tmp_path):
     """The incident fires on the right features, resolves, every row is counted, and stdout is one JSON object."""
     done = subprocess.run(
-        [*DEMO, "--headless", "--json", "--speed", "1.25", "--port", "0", "--keep", str(tmp_path / "kept")],
+        [
+            *DEMO, "--headless", "--json", "--speed", "1.25", "--port", "0", "--console-port", "0",
+            "--keep", str(tmp_path / "kept"),
+        ],
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
@@ -87,13 +92,14 @@ def test_the_story_is_told(tmp_path):
     assert told["received"]["spans"] > 0
     assert told["received"]["data_points"] > 0
     assert "Next:" in done.stderr
+    assert f"Console: {told['console']}" in done.stderr
     assert {"model.joblib", "server.py", "processor.yaml"} <= {path.name for path in (tmp_path / "kept").iterdir()}
 
 
 def start_replay(*arguments):
     """A demo in mid-replay, and its children."""
     running = subprocess.Popen(
-        [*DEMO, "--headless", "--json", "--port", "0", *arguments],
+        [*DEMO, "--headless", "--json", "--port", "0", "--console-port", "0", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     for line in running.stderr:
@@ -142,4 +148,30 @@ def test_an_interrupted_demo_leaves_nothing_behind():
     assert (told["ok"], code) == (False, 130)
     assert "interrupted" in told["problems"][0]
     assert snapshots == []
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.slow
+@needs_proc
+def test_the_console_has_a_story_from_the_start_and_stays_open_for_who_wants_it(tmp_path):
+    """Weeks before the first request are there, an incident among them; at the end everything is, until Ctrl-C."""
+    command = [*DEMO, "--headless", "--stay", "--speed", "2", "--port", "0", "--console-port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+        url = next(line for line in running.stdout if line.startswith("Console: ")).split()[1]
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            past = client.get("/model.json", params={"name": "arrival-delay"}).json()
+            assert any("stays open" in line for line in running.stdout)
+            story = client.get("/model.json", params={"name": "arrival-delay"}).json()
+        children = children_of(running.pid)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=30)
+
+    assert len(past["charts"]["times"]) >= WINDOWS
+    assert {(told["column"], told["state"]) for told in past["told"]} >= {
+        (BROKEN_FEATURE, "firing"),
+        (BROKEN_FEATURE, "resolved"),
+    }
+    assert len(story["charts"]["times"]) >= WINDOWS + 10
+    assert {told["column"] for told in story["told"]} >= {"distance", "seats", "carrier"}
+    assert children
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]

@@ -25,7 +25,7 @@ def stage(tmp_path):
     """A stage with a baseline, in a directory with an awkward name."""
     directory = tmp_path / "cost $5"
     directory.mkdir()
-    stage = Stage(directory, Scenario(), backend_port=4001, processor_port=4002, server_port=4003)
+    stage = Stage(directory, Scenario(), backend_port=4001, processor_port=4002, server_port=4003, console_port=4004)
     Baseline.build({"a": [1.0, 2.0, 3.0]}, model="arrival-delay", version="1").save(stage.baseline)
     return stage
 
@@ -63,12 +63,13 @@ def test_the_processor_accepts_its_configuration(stage):
     assert [str(exporter.endpoint.address) for exporter in found.exporters.values()] == ["127.0.0.1:4001"]
     assert [baseline.model.name for baseline in found.baselines] == ["arrival-delay"]
     assert found.store.path == stage.directory / "processor"
+    assert f"http://{found.console.endpoint}/" == stage.console
 
 
 def test_another_backend_gets_everything_but_snapshots(stage, monkeypatch):
     """Every signal goes to both; sketch bytes are of no use to a stranger; headers never touch the disk."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=s%3Dcret, x-team=ml")
-    forwarding = Stage(stage.directory, Scenario(), 4001, 4002, 4003, "https://otlp.example.org")
+    forwarding = Stage(stage.directory, Scenario(), 4001, 4002, 4003, 4004, "https://otlp.example.org")
     started = Started()
     forwarding.start_processor(started)
 
