@@ -4,8 +4,9 @@
     python tests/peers/build.py prometheus jaeger      these
     python tests/peers/build.py --list                 which there are, and where
 
-The Collector, Prometheus and Jaeger are built from their Go modules, VictoriaMetrics comes as a Debian package that is
-unpacked and not installed. Each is of one pinned version; another version gets another folder.
+The Collector, Prometheus, Jaeger, Helm and the reader of compose files are built from their Go modules, VictoriaMetrics
+comes as a Debian package that is unpacked and not installed, Kafka as jars by Maven. Each is of one pinned version;
+another version gets another folder.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Peer:
         binaries: The paths it consists of; the first is the program itself.
         obtain: Puts them there.
         pinned: The version that was asked for.
-        version: Arguments that make it print its version.
+        version: Arguments that make it print its version; none if nothing does.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Peer:
         return all(path.exists() for path in self.binaries)
 
     def printed_version(self) -> str:
+        if not self.version:
+            return f"version {self.pinned}"
         said = subprocess.run([self.program, *self.version], capture_output=True, text=True, timeout=60, check=False)
         lines = (said.stdout + said.stderr).strip().splitlines()
         # Jaeger speaks JSON here, the others put it into their first line; Debian builds VictoriaMetrics without one.
@@ -147,6 +150,51 @@ class DebianPackage:
         _run(["apt-get", *arguments, "-qq", "download", f"{self.package}={self.version}"], scratch)
 
 
+@dataclass(frozen=True)
+class MavenArtifact:
+    """A program for the Java virtual machine: an artifact and all that it needs, and a command that starts its classes.
+
+    Attributes:
+        beside: Further artifacts, as group:artifact:version.
+    """
+
+    artifact: str
+    version: str
+    command: str
+    beside: tuple[str, ...] = ()
+
+    def into(self, folder: Path) -> None:
+        for command in ("java", "mvn"):
+            if shutil.which(command) is None:
+                raise collector.BuildError(f"{self.artifact}: needs {command}, which is not here (Debian: maven)")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            wanted = [f"{self.artifact}:{self.version}", *self.beside]
+            (Path(scratch) / "pom.xml").write_text(_pom(wanted))
+            copy = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+            _run(["mvn", "-q", "-B", copy, "-DoutputDirectory=jars"], Path(scratch))
+            shutil.rmtree(folder / "jars", ignore_errors=True)
+            (Path(scratch) / "jars").replace(folder / "jars")
+            script = Path(scratch) / self.command
+            script.write_text('#!/bin/sh\nexec java $JAVA_OPTIONS -cp "$(dirname "$0")/jars/*" "$@"\n')
+            script.chmod(0o755)
+            script.replace(folder / self.command)
+
+
+def _pom(artifacts: list[str]) -> str:
+    parts = ("groupId", "artifactId", "version")
+
+    def element(artifact: str) -> str:
+        pairs = zip(parts, artifact.split(":"), strict=True)
+        return "".join(f"<{name}>{value}</{name}>" for name, value in pairs)
+
+    dependencies = "".join(f"<dependency>{element(artifact)}</dependency>" for artifact in artifacts)
+    return (
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        f"{element('peer:peer:1')}<dependencies>{dependencies}</dependencies></project>\n"
+    )
+
+
 def _debian_source() -> str:
     targets = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
     said = subprocess.run(targets, capture_output=True, text=True, check=False)
@@ -198,6 +246,23 @@ JAEGER = GoModule(
     version_variable=("github.com/jaegertracing/jaeger/internal/version.latestVersion", "v1.76.0"),
 )
 VICTORIA_METRICS = DebianPackage("victoria-metrics", "1.112.0+ds1-2", "trixie", "usr/bin/victoria-metrics")
+HELM = GoModule(
+    "helm.sh/helm/v3",
+    "v3.22.0",
+    {"helm": "./cmd/helm"},
+    minimum_go=(1, 26, 0),
+    version_variable=("helm.sh/helm/v3/internal/version.version", "v3.22.0"),
+)
+COMPOSE_SPEC = GoModule(
+    "github.com/compose-spec/compose-go/v2", "v2.16.2", {"compose-spec": "./cmd"}, minimum_go=(1, 24, 0)
+)
+KAFKA = MavenArtifact(
+    "org.apache.kafka:kafka_2.13",
+    "4.1.1",
+    command="kafka",
+    # So that it logs; it brings the interface alone.
+    beside=("org.slf4j:slf4j-simple:1.7.36",),
+)
 
 PEERS = {
     peer.name: peer
@@ -206,6 +271,9 @@ PEERS = {
         _peer("prometheus", PROMETHEUS, ("prometheus", "promtool"), ("--version",)),
         _peer("jaeger", JAEGER, ("jaeger-all-in-one",), ("version",)),
         _peer("victoriametrics", VICTORIA_METRICS, ("victoria-metrics",), ("--version",)),
+        _peer("helm", HELM, ("helm",), ("version", "--short")),
+        _peer("compose-spec", COMPOSE_SPEC, ("compose-spec",), ()),
+        _peer("kafka", KAFKA, ("kafka", "jars"), ("kafka.Kafka", "--version")),
     )
 }
 

@@ -152,8 +152,8 @@ class Processor:
 
 
 def full_disk() -> None:
-    """No file of this process grows beyond 64 KiB: writing fails as it does on a disk without room."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, resource.RLIM_INFINITY))
+    """No file of this process grows beyond 512 KiB: writing fails as it does on a disk without room."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512 * 1024, resource.RLIM_INFINITY))
 
 
 # --- the Collector ---------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,6 +32,11 @@ CONFIGURATIONS = ROOT / "deploy" / "collector"
 REQUIRED = "OTEL_ML_REQUIRE_PEERS"
 WAIT_S = "OTEL_ML_WAIT_FOR_PEERS_S"
 PATIENCE_S = 120
+_DEBIAN = {
+    "promtool": "prometheus",
+    "amtool": "prometheus-alertmanager",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+}
 _SERVICES = {"Logs": "logs", "Metrics": "metrics", "Trace": "trace"}
 
 
@@ -79,8 +85,8 @@ class Peers:
         for one in reversed(self.started):
             one.stop()
 
-    def collector(self, config: str | Path, **environment: str) -> Started:
-        """A Collector with one of deploy/collector's files, or a path; its settings by environment variables."""
+    def collector(self, config: str | Path, *laid_over: Path, **environment: str) -> Started:
+        """A Collector with one of deploy/collector's files, or paths; its settings by environment variables."""
         grpc_port, http_port, health = free_ports(3)
         address = environment.pop("COLLECTOR_LISTEN", f"127.0.0.1:{grpc_port}")
         variables = {
@@ -90,15 +96,16 @@ class Peers:
             "COLLECTOR_STATE": str(self.folder / "collector-state"),
             **environment,
         }
-        command = [program("collector"), "--config", CONFIGURATIONS / config, *_WITHOUT_A_PORT_FOR_ITS_METRICS]
+        configs = [f"--config={path}" for path in (CONFIGURATIONS / config, *laid_over)]
+        command = [program("collector"), *configs, *_WITHOUT_A_PORT_FOR_ITS_METRICS]
         # Not when it listens: it does so before all of its queues are there, and what it is sent then can end it.
         ready = "Everything is ready"
         return self._start("collector", command, address, ready, env={**os.environ, **variables})
 
     def processor(
-        self, *, exporters: dict, address: str | None = None, drift: dict | None = None, store=None
+        self, *, exporters: dict, address: str | None = None, drift: dict | None = None, store=None, ways=None
     ) -> Started:
-        """Our processor, with all three signals from OTLP/gRPC to these exporters."""
+        """Our processor, with all three signals from OTLP/gRPC to these exporters, or to those that `ways` names."""
         address = address or f"127.0.0.1:{free_ports(1)[0]}"
         way = {"receivers": ["otlp"], "exporters": list(exporters)}
         drift = {"window": "1h", "lateness": "0s", "repeat": "0s", **(drift or {})}
@@ -112,6 +119,9 @@ class Peers:
                 "pipelines": {"traces": way, "metrics": way, "logs": {**way, "processors": ["drift"]}},
             },
         }
+        for signal_name, names in (ways or {}).items():
+            pipeline = configuration["service"]["pipelines"][signal_name]
+            configuration["service"]["pipelines"][signal_name] = {**pipeline, "exporters": names}
         if store is not None:
             configuration["store"] = {"directory": str(store)}
         path = self.folder / f"processor-{len(self.started)}.yaml"
@@ -119,15 +129,18 @@ class Peers:
         command = [sys.executable, "-m", "collector_processor", "--config", path]
         return self._start("processor", command, address, _accepts(address))
 
-    def prometheus(self) -> Started:
+    def prometheus(self, config: dict | None = None, *flags: str) -> Started:
         """Prometheus with its OTLP and remote-write receivers."""
         address = f"127.0.0.1:{free_ports(1)[0]}"
-        config = self.folder / "prometheus.yaml"
-        config.write_text("{}\n")
+        place = self.folder / f"prometheus-{len(self.started)}"
+        place.mkdir()
+        path = place / "prometheus.yaml"
+        path.write_text(yaml.safe_dump(config or {}))
         command = [
             program("prometheus"),
-            f"--config.file={config}",
-            f"--storage.tsdb.path={self.folder / 'prometheus'}",
+            *flags,
+            f"--config.file={path}",
+            f"--storage.tsdb.path={place / 'data'}",
             f"--web.listen-address={address}",
             "--web.enable-otlp-receiver",
             "--web.enable-remote-write-receiver",
@@ -159,6 +172,40 @@ class Peers:
         return self._start(
             "jaeger", command, otlp, _answers(f"http://{admin}/"), kind=Jaeger, query=query, env=environment
         )
+
+    def kafka(self) -> Started:
+        """One broker of Kafka in plain text; topics come into being with their first message, in four partitions."""
+        broker, controller = (f"127.0.0.1:{port}" for port in free_ports(2))
+        config = self.folder / "kafka.properties"
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(self.folder / "kafka"),
+            "num.partitions": "4",
+            # There is only one.
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "1",
+            "group.initial.rebalance.delay.ms": "0",
+        }
+        config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        environment = {**os.environ, "JAVA_OPTIONS": "-Xmx256m"}
+        # Any 16 bytes in base64.
+        formatting = [
+            program("kafka"),
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            "MkU3OEVBNTcwNTJENDM2Qg",
+            "-c",
+            config,
+        ]
+        subprocess.run(formatting, env=environment, check=True, capture_output=True, timeout=PATIENCE_S)
+        command = [program("kafka"), "kafka.Kafka", config]
+        return self._start("kafka", command, broker, "Kafka Server started", env=environment)
 
     def _start(self, name, command, address, ready, *, kind=Started, query=None, **options) -> Started:
         log = self.folder / f"{name}-{len(self.started)}.log"
@@ -204,6 +251,23 @@ def program(name: str) -> Path:
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
     return peer.program
+
+
+def tool(name: str) -> str:
+    """A program of Prometheus or Alertmanager as Debian packages them, or promtool as it was built with Prometheus.
+
+    As with peers, the test is skipped without it, or fails where the environment requires "promtool", which stands for
+    all of them.
+    """
+    found = shutil.which(name)
+    built = [path for path in PEERS["prometheus"].binaries if path.name == name and path.exists()]
+    if found is None and not built:
+        reason = f"{name} is not here (apt-get install {_DEBIAN[name]})"
+        required = os.environ.get(REQUIRED, "").split()
+        if required == ["1"] or "promtool" in required:
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    return found or str(built[0])
 
 
 def free_ports(count: int) -> list[int]:
