@@ -274,17 +274,17 @@ def start_server(web, port, folder):
         "OTEL_PYTHON_ML_BASELINE": str(folder / "flowers.baseline"),
     }
     command = [BIN / "opentelemetry-instrument", BIN / "uvicorn", "served_app:app"]
-    options = ["--workers", "2", "--port", str(web), "--log-level", "warning"]
-    server = subprocess.Popen([*command, *options], cwd=HERE, env=environment)
-    for _ in range(600):
-        assert server.poll() is None, "the server died"
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{web}/openapi.json", timeout=2).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
+    options = ["--workers", "2", "--port", str(web), "--no-access-log"]
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen([*command, *options], cwd=HERE, env=environment, stdout=output, stderr=output)
+    # It answers as soon as the first worker is up, which could then serve every request alone.
+    for _ in range(1200):
+        if log.read_text().count("Application startup complete.") == 2:
             return server
-    raise AssertionError("the server never answered")
+        assert server.poll() is None, f"the server died:\n{log.read_text()}"
+        time.sleep(0.1)
+    raise AssertionError(f"the server never came up:\n{log.read_text()}")
 
 
 def send_all(web, batches):
