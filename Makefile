@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-frameworks collector peers lint format bench clean
+.PHONY: help demo test test-frameworks collector peers lint format reference bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -23,7 +23,7 @@ test-frameworks: $(VENV)/.dev ## Run every framework's tests, each in an environ
 collector: ## Build the Collector of deploy/collector/manifest.yaml (needs Go), and say where it is
 	@$(PYTHON) deploy/collector/build.py
 
-peers: ## Obtain what tests/integration runs against: [PEERS="collector prometheus jaeger victoriametrics"]
+peers: ## Obtain what tests/integration runs against: [PEERS="collector helm …"]
 	@$(PYTHON) tests/peers/build.py $(or $(PEERS),all)
 
 lint: $(VENV)/.dev ## Check style, types and the direction of imports
@@ -35,6 +35,9 @@ lint: $(VENV)/.dev ## Check style, types and the direction of imports
 format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+reference: $(VENV)/.dev ## Write docs/reference anew, after a name, a setting, a command or a variable has changed
+	@$(BIN)/python docs/reference/generate.py
 
 bench: $(VENV)/.dev ## Measure: make bench [ARGS="hot_path --json"]
 	@$(BIN)/python -m benchmarks $(ARGS)
