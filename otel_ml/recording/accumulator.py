@@ -10,7 +10,7 @@ import numpy as np
 
 from otel_ml.recording.column_set import ColumnSet
 from otel_ml.recording.columns import RowBatch, are_rows, batch_of, is_row
-from otel_ml.recording.exemplars import ExemplarFinder, attach
+from otel_ml.recording.exemplars import ExemplarFinder, attach, slowest_call
 from otel_ml.recording.guard import failed
 from otel_ml.recording.inference import RECORD, SHORT
 from otel_ml.recording.joint import JointColumn
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from otel_ml.recording.inference import ModelInfo
     from otel_ml.recording.privacy import PrivacyPolicy
     from otel_ml.sketch.calls import CallSummary
+    from otel_ml.sketch.exemplar import Exemplar
     from otel_ml.sketch.feature import ModelKey
     from otel_ml.sketch.row_sample import RowSample
 
@@ -49,6 +50,8 @@ class Calls:
 
     durations_s: list[float] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    slowest: Exemplar | None = None
+    """Of those that were traced."""
 
 
 class Drained(NamedTuple):
@@ -307,12 +310,14 @@ class ModelAccumulator:
                 calls = self._calls_of(CallKind(operation, inferences[0][0].system, error))
                 calls.durations_s.extend(durations)
                 calls.sizes.extend(sizes)  # type: ignore[arg-type]  # there is no None among them
+                calls.slowest = slowest_call(inferences, durations, calls.slowest)
                 return
         for inference, size in zip(inferences, sizes, strict=True):
             whole = len(inference) > SHORT
             calls = self._calls_of(CallKind(inference[1], inference[0].system, inference[6] if whole else None))
             if whole and inference[5] >= 0.0:
                 calls.durations_s.append(inference[5])
+                calls.slowest = slowest_call((inference,), (inference[5],), calls.slowest)
             if size is not None:
                 calls.sizes.append(size)
 

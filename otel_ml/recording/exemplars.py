@@ -1,4 +1,4 @@
-"""Which requests brought the values worth a look: the largest, the smallest, the missing, those never seen before.
+"""Which requests are worth a look: the slowest, and those with the largest, smallest, missing and unseen values.
 
 A drifted feature then leads to requests that made it drift. Rows without a trace and without an id of their own cannot
 be found again, and cost nothing here.
@@ -173,6 +173,21 @@ class _Extremes(NamedTuple):
         return cls(np.full(columns, -np.inf), np.full(columns, np.inf), np.zeros(columns, bool))
 
 
+def slowest_call(calls: Sequence[Any], durations_s: Sequence[float], known: Exemplar | None) -> Exemplar | None:
+    """The slowest of these calls and the one `known` before, of those whose trace a backend has.
+
+    A chunk that holds none slower costs 8 ns a call; one that does, 40.
+    """
+    beaten = -1.0 if known is None or known.value is None else known.value
+    if max(durations_s) <= beaten:
+        return known
+    for call, duration_s in zip(calls, durations_s, strict=True):
+        if duration_s > beaten and _is_traced(call):
+            known = _exemplar(call, 0, 1, ExemplarReason.LARGEST, duration_s)
+            beaten = duration_s
+    return known
+
+
 def attach(columns: Iterable[Any], found: dict[FeatureKey, list[Exemplar]]) -> None:
     """Give the summary of each drained column the exemplars of its column."""
     if found:
@@ -181,18 +196,19 @@ def attach(columns: Iterable[Any], found: dict[FeatureKey, list[Exemplar]]) -> N
 
 
 def _can_be_found(call: Any) -> bool:
-    if len(call) <= 8:
-        return False
-    context = call[8]
-    return call[7] is not None or (context is not None and bool(context.trace_flags & 1))
+    return len(call) > 8 and (call[7] is not None or _is_traced(call))
+
+
+def _is_traced(call: Any) -> bool:
+    # An unsampled span is in no backend.
+    return len(call) > 8 and call[8] is not None and bool(call[8].trace_flags & 1)
 
 
 def _exemplar(call: Any, index: int, rows: int, reason: ExemplarReason, value: float | None) -> Exemplar | None:
     if not _can_be_found(call):
         return None
     context = call[8]
-    # An unsampled span is in no backend.
-    traced = context is not None and context.trace_flags & 1
+    traced = _is_traced(call)
     return Exemplar(
         reason,
         context.trace_id if traced else 0,

@@ -43,21 +43,31 @@ _BOUNDS: Final = {
 
 @dataclass(slots=True)
 class ExplicitSeries:
-    """A histogram over fixed bounds."""
+    """A histogram over fixed bounds.
+
+    Attributes:
+        exemplars: By bucket, the largest that came since they were last collected.
+    """
 
     bounds: FloatArray
     counts: CountArray
     total: float = 0.0
     minimum: float = np.inf
     maximum: float = -np.inf
+    exemplars: dict[int, Exemplar] = field(default_factory=dict)
 
-    def add(self, values: FloatArray) -> None:
+    def add(self, values: FloatArray, exemplar: Exemplar | None = None) -> None:
         """Count values: bucket i holds (bound i-1, bound i], as in OTLP."""
         buckets = np.searchsorted(self.bounds, values, side="left")
         self.counts += np.bincount(buckets, minlength=len(self.counts))
         self.total += float(values.sum())
         self.minimum = min(self.minimum, float(values.min()))
         self.maximum = max(self.maximum, float(values.max()))
+        if exemplar is not None and exemplar.value is not None:
+            bucket = int(np.searchsorted(self.bounds, exemplar.value, side="left"))
+            known = self.exemplars.get(bucket, exemplar).value
+            if known is None or exemplar.value >= known:
+                self.exemplars[bucket] = exemplar
 
 
 @dataclass(slots=True)
@@ -92,13 +102,15 @@ class SeriesSet:
         """Count on."""
         self.sums[metric, attributes] = self.sums.get((metric, attributes), 0) + amount
 
-    def add_explicit(self, metric: semconv.Metric, attributes: Attributes, values: FloatArray) -> None:
-        """Count values into the metric's bounds."""
+    def add_explicit(
+        self, metric: semconv.Metric, attributes: Attributes, values: FloatArray, exemplar: Exemplar | None = None
+    ) -> None:
+        """Count values into the metric's bounds; an exemplar is one of them."""
         series = self.explicit.get((metric, attributes))
         if series is None:
             bounds = _BOUNDS[metric]
             series = self.explicit[metric, attributes] = ExplicitSeries(bounds, np.zeros(len(bounds) + 1, np.int64))
-        series.add(values)
+        series.add(values, exemplar)
 
     def add_exponential(
         self,
@@ -121,7 +133,12 @@ class SeriesSet:
         twin = SeriesSet(self.start_time_unix_nano, dict(self.sums))
         for (metric, attributes), series in self.explicit.items():
             twin.explicit[metric, attributes] = ExplicitSeries(
-                series.bounds, series.counts.copy(), series.total, series.minimum, series.maximum
+                series.bounds,
+                series.counts.copy(),
+                series.total,
+                series.minimum,
+                series.maximum,
+                series.exemplars.copy(),
             )
         for (metric, attributes), exponential in self.exponential.items():
             twin.add_exponential(metric, attributes, exponential.histogram, exponential.moments, exponential.exemplars)
@@ -146,12 +163,14 @@ class MetricStore:
             for series in self._with_room(metric, attributes):
                 series.add_sum(metric, attributes, amount)
 
-    def add_explicit(self, metric: semconv.Metric, attributes: Attributes, values: FloatArray) -> None:
-        """Count values into the metric's bounds."""
+    def add_explicit(
+        self, metric: semconv.Metric, attributes: Attributes, values: FloatArray, exemplar: Exemplar | None = None
+    ) -> None:
+        """Count values into the metric's bounds; an exemplar is one of them."""
         if values.size:
             with self._lock:
                 for series in self._with_room(metric, attributes):
-                    series.add_explicit(metric, attributes, values)
+                    series.add_explicit(metric, attributes, values, exemplar)
 
     def add_exponential(
         self,
@@ -174,11 +193,14 @@ class MetricStore:
         """
         with self._lock:
             cumulative = self._cumulative.copy()
+            # As in the SDK: exemplars are of the interval that is collected, whatever the temporality.
+            for series in self._cumulative.explicit.values():
+                series.exemplars.clear()
             if not with_deltas:
                 return cumulative, None
             delta = self._deltas.get(reader)
             if delta is None:
-                delta = self._cumulative.copy()
+                delta = cumulative.copy()
             self._deltas[reader] = SeriesSet(time.time_ns())
             return cumulative, delta
 

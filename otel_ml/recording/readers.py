@@ -99,7 +99,7 @@ class _ExtendedCollect:
     def _extended(self, collected: Any, reader: Any) -> Any:
         export = _sdk()
 
-        metrics = _metrics_for(reader, self._store, self._active())
+        metrics = _metrics_for(reader, self._store, self._active(), with_exemplars=_takes_exemplars(self._provider))
         if not metrics:
             return collected
         resources = list(collected.resource_metrics) if collected is not None else []
@@ -126,7 +126,7 @@ def _scope(metrics: list[Any]) -> Any:
     return _sdk().ScopeMetrics(scope, metrics, semconv.SCHEMA_URL)
 
 
-def _metrics_for(reader: Any, store: MetricStore, active: dict[Attributes, int]) -> list[Any]:
+def _metrics_for(reader: Any, store: MetricStore, active: dict[Attributes, int], *, with_exemplars: bool) -> list[Any]:
     export = _sdk()
 
     temporality = {kind.__name__.lstrip("_"): value for kind, value in reader._instrument_class_temporality.items()}  # noqa: SLF001 - readers have no public way to say it
@@ -148,10 +148,14 @@ def _metrics_for(reader: Any, store: MetricStore, active: dict[Attributes, int])
     metrics = []
     for metric, data_points in points(counters.sums.items(), _number(counters, now)):
         metrics.append(_metric(metric, export.Sum(data_points, of_counters, is_monotonic=True)))
-    for metric, data_points in points(histograms.explicit.items(), _explicit(histograms, now)):
+    for metric, data_points in points(
+        histograms.explicit.items(), _explicit(histograms, now, with_exemplars=with_exemplars)
+    ):
         metrics.append(_metric(metric, export.Histogram(data_points, of_histograms)))
     if _takes_exponential(reader):
-        for metric, data_points in points(histograms.exponential.items(), _exponential(histograms, now)):
+        for metric, data_points in points(
+            histograms.exponential.items(), _exponential(histograms, now, with_exemplars=with_exemplars)
+        ):
             metrics.append(_metric(metric, export.ExponentialHistogram(data_points, of_histograms)))
     running = [((semconv.INFERENCE_ACTIVE, attributes), count) for attributes, count in active.items()]
     for metric, data_points in points(running, _number(since_start, now)):
@@ -175,7 +179,7 @@ def _number(series: SeriesSet, now: int) -> Callable[[dict[str, str], int], Any]
     return point
 
 
-def _explicit(series: SeriesSet, now: int) -> Callable[[dict[str, str], ExplicitSeries], Any]:
+def _explicit(series: SeriesSet, now: int, *, with_exemplars: bool) -> Callable[[dict[str, str], ExplicitSeries], Any]:
     def point(attributes: dict[str, str], state: ExplicitSeries) -> Any:
         return _sdk().HistogramDataPoint(
             attributes=attributes,
@@ -187,12 +191,15 @@ def _explicit(series: SeriesSet, now: int) -> Callable[[dict[str, str], Explicit
             explicit_bounds=state.bounds.tolist(),
             min=state.minimum,
             max=state.maximum,
+            exemplars=_exemplars(state.exemplars.values()) if with_exemplars else [],
         )
 
     return point
 
 
-def _exponential(series: SeriesSet, now: int) -> Callable[[dict[str, str], ExponentialSeries], Any]:
+def _exponential(
+    series: SeriesSet, now: int, *, with_exemplars: bool
+) -> Callable[[dict[str, str], ExponentialSeries], Any]:
     def point(attributes: dict[str, str], state: ExponentialSeries) -> Any:
         histogram, moments = state.histogram, state.moments
         total: float | None = moments.mean * moments.count
@@ -213,24 +220,32 @@ def _exponential(series: SeriesSet, now: int) -> Callable[[dict[str, str], Expon
             flags=0,
             min=moments.minimum,
             max=moments.maximum,
-            exemplars=[
-                _exemplar(exemplar) for exemplar in state.exemplars if exemplar.value is not None and exemplar.trace_id
-            ],
+            exemplars=_exemplars(state.exemplars) if with_exemplars else [],
         )
 
     return point
 
 
-def _exemplar(exemplar: Exemplar) -> Any:
+def _takes_exemplars(provider: Any) -> bool:
+    # What `OTEL_METRICS_EXEMPLAR_FILTER` says; SDKs before 1.28 know no exemplars and no filter.
+    config = getattr(provider, "_sdk_config", None)
+    return type(getattr(config, "exemplar_filter", None)).__name__ != "AlwaysOffExemplarFilter"
+
+
+def _exemplars(exemplars: Iterable[Exemplar]) -> list[Any]:
     from opentelemetry.sdk.metrics import Exemplar as SDKExemplar  # noqa: PLC0415 - see _sdk
 
-    return SDKExemplar(
-        {semconv.EXEMPLAR_REASON: exemplar.reason.value},
-        exemplar.value or 0.0,
-        exemplar.time_unix_nano,
-        exemplar.span_id or None,
-        exemplar.trace_id or None,
-    )
+    return [
+        SDKExemplar(
+            {semconv.EXEMPLAR_REASON: exemplar.reason.value},
+            exemplar.value,
+            exemplar.time_unix_nano,
+            exemplar.span_id,
+            exemplar.trace_id,
+        )
+        for exemplar in exemplars
+        if exemplar.value is not None and exemplar.trace_id
+    ]
 
 
 def _buckets(buckets: Any) -> Any:

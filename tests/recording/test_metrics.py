@@ -280,3 +280,58 @@ def test_an_exemplar_on_a_histogram_leads_to_a_trace():
         (9.0, 0xABC, 0xDEF),
         (1.0, 0xABC, 0xDEF),
     }
+
+
+def in_span(trace_id, *, sampled=True):
+    """The context of a span."""
+    return SpanContext(trace_id, 0xDEF, is_remote=False, trace_flags=TraceFlags(int(sampled)))
+
+
+def timed(duration_s, trace_id, *, sampled=True, error_type=None):
+    """A call of one row that took so long."""
+    context = in_span(trace_id, sampled=sampled)
+    row, answer = np.ones((1, 1)), np.ones(1)
+    return Inference(MODEL, "predict", row, answer, duration_s=duration_s, error_type=error_type, span_context=context)
+
+
+def linked(point):
+    """Values and traces of a point's exemplars."""
+    return {(exemplar.value, exemplar.trace_id) for exemplar in point.exemplars}
+
+
+def test_the_slowest_traced_call_is_an_exemplar_of_the_durations():
+    """One nobody can look up does not stand in its way, and one that failed belongs to the failed ones."""
+    with captured_telemetry() as telemetry:
+        for call in (timed(0.3, 1), timed(0.7, 2), timed(0.1, 3), timed(9.0, 4, sampled=False)):
+            get_recorder().submit(call)
+        get_recorder().submit(timed(2.0, 5, error_type="ValueError"))
+
+        points = telemetry.points("ml.inference.duration")
+
+    by_error = {point.attributes.get("error.type"): linked(point) for point in points}
+    assert by_error == {None: {(0.7, 2)}, "ValueError": {(2.0, 5)}}
+
+
+def test_each_bucket_keeps_the_slowest_call_since_the_last_collection():
+    """As in the SDK, what was collected once does not come again."""
+    with captured_telemetry() as telemetry:
+        for call in (timed(0.03, 1), timed(3.0, 2), timed(0.04, 3), timed(0.035, 4)):
+            get_recorder().submit(call)
+            get_recorder().flush()
+        first = linked(only(telemetry.points("ml.inference.duration")))
+        get_recorder().submit(timed(0.032, 5))
+        second = linked(only(telemetry.points("ml.inference.duration")))
+
+    assert first == {(0.04, 3), (3.0, 2)}
+    assert second == {(0.032, 5)}
+
+
+def test_exemplars_that_were_switched_off_are_not_sent(monkeypatch):
+    """What the SDK is told of its own holds for ours."""
+    monkeypatch.setenv("OTEL_METRICS_EXEMPLAR_FILTER", "always_off")
+    with captured_telemetry() as telemetry:
+        get_recorder().submit(timed(0.3, 1))
+
+        points = [*telemetry.points("ml.inference.duration"), *telemetry.points("ml.feature.value")]
+
+    assert [linked(point) for point in points] == [set(), set()]
