@@ -34,6 +34,7 @@ from collector_processor.processors.report import ratios, told_cell
 from otel_ml import semconv
 from otel_ml.drift.detector import DriftResult
 from otel_ml.sketch.calls import CallSummary
+from otel_ml.sketch.exemplar import Exemplar
 from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
 from otel_ml.sketch.snapshot import Segment
 
@@ -138,6 +139,9 @@ def details(window: WindowEvaluation, alpha: float) -> dict[str, Any]:
         },
         "classification": found
         and {"auc": found.auc, "p_value": found.p_value, "importances": dict(found.importances)},
+        "calls": [
+            _exemplar(call) | {"duration_s": call.value} for call in (window.calls.exemplars if window.calls else ())
+        ],
         "features": [_feature(feature, alpha) for feature in window.features],
     }
 
@@ -162,15 +166,16 @@ def _feature(feature: FeatureEvaluation, alpha: float) -> dict[str, Any]:
         "elsewhere": {reference: _scores(results) for reference, results in feature.elsewhere.items()},
         "checks": {check.name: _check(check, alpha) for check in feature.checks},
         "labels": feature.labels and _labels(feature),
-        "exemplars": [
-            {
-                "reason": exemplar.reason.name.lower(),
-                "trace_id": f"{exemplar.trace_id:032x}" if exemplar.trace_id else "",
-                "prediction_id": exemplar.prediction_id,
-                "time_unix_nano": exemplar.time_unix_nano,
-            }
-            for exemplar in feature.exemplars
-        ],
+        "exemplars": list(map(_exemplar, feature.exemplars)),
+    }
+
+
+def _exemplar(exemplar: Exemplar) -> dict[str, Any]:
+    return {
+        "reason": exemplar.reason.name.lower(),
+        "trace_id": f"{exemplar.trace_id:032x}" if exemplar.trace_id else "",
+        "prediction_id": exemplar.prediction_id,
+        "time_unix_nano": exemplar.time_unix_nano,
     }
 
 

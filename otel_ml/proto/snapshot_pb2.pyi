@@ -102,6 +102,9 @@ class _ReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTyp
     REASON_OUT_OF_RANGE: _Reason.ValueType  # 5
     """Its value is outside the baseline's range."""
     REASON_MISMATCHED: _Reason.ValueType  # 6
+    REASON_SLOWEST: _Reason.ValueType  # 7
+    """Of calls."""
+    REASON_FAILED: _Reason.ValueType  # 8
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
 
@@ -114,6 +117,9 @@ REASON_UNSEEN: Reason.ValueType  # 4
 REASON_OUT_OF_RANGE: Reason.ValueType  # 5
 """Its value is outside the baseline's range."""
 REASON_MISMATCHED: Reason.ValueType  # 6
+REASON_SLOWEST: Reason.ValueType  # 7
+"""Of calls."""
+REASON_FAILED: Reason.ValueType  # 8
 global___Reason = Reason
 
 @typing.final
@@ -320,6 +326,7 @@ class Calls(google.protobuf.message.Message):
     COUNT_FIELD_NUMBER: builtins.int
     ERRORS_FIELD_NUMBER: builtins.int
     DURATIONS_S_FIELD_NUMBER: builtins.int
+    EXEMPLARS_FIELD_NUMBER: builtins.int
     count: builtins.int
     @property
     def errors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Calls.Errors]:
@@ -335,15 +342,22 @@ class Calls(google.protobuf.message.Message):
         keep the highest 160 buckets, adding what lies below, less than a millionth of the longest, to the lowest of them.
         """
 
+    @property
+    def exemplars(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Exemplar]:
+        """Calls that are worth a look, at most 16: slow ones, with the seconds as their value, and failed ones. To merge, keep the
+        two slowest and the two that failed last.
+        """
+
     def __init__(
         self,
         *,
         count: builtins.int = ...,
         errors: collections.abc.Iterable[global___Calls.Errors] | None = ...,
         durations_s: global___ExponentialHistogram | None = ...,
+        exemplars: collections.abc.Iterable[global___Exemplar] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["durations_s", b"durations_s"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["count", b"count", "durations_s", b"durations_s", "errors", b"errors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["count", b"count", "durations_s", b"durations_s", "errors", b"errors", "exemplars", b"exemplars"]) -> None: ...
 
 global___Calls = Calls
 

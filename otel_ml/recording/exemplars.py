@@ -183,7 +183,7 @@ def slowest_call(calls: Sequence[Any], durations_s: Sequence[float], known: Exem
         return known
     for call, duration_s in zip(calls, durations_s, strict=True):
         if duration_s > beaten and _is_traced(call):
-            known = _exemplar(call, 0, 1, ExemplarReason.LARGEST, duration_s)
+            known = _exemplar(call, 0, 1, ExemplarReason.SLOWEST, duration_s)
             beaten = duration_s
     return known
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from otel_ml.sketch.calls import CallSummary
+from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
 
 if TYPE_CHECKING:
     from otel_ml.sketch.sketch import FloatArray
@@ -25,12 +26,20 @@ class MeasuredCalls:
         self._waiting: list[FloatArray] = []
         self._waiting_calls = 0
 
-    def add(self, durations_s: FloatArray, error_type: str | None) -> None:
-        """Calls that took so many seconds each, and all ended with this error, or none of them with any."""
+    def add(self, durations_s: FloatArray, error_type: str | None, slowest: Exemplar | None = None) -> None:
+        """Calls that took so many seconds each, and all ended with this error, or none of them with any.
+
+        Args:
+            slowest: Of those that can be found again.
+        """
         if durations_s.size == 0:
             return
         if error_type:
             self._summary.add_errors({error_type: durations_s.size})
+        if slowest is not None:
+            self._summary.add_exemplars(
+                [slowest, slowest._replace(reason=ExemplarReason.FAILED)][: 1 + bool(error_type)]
+            )
         self._waiting.append(durations_s)
         self._waiting_calls += durations_s.size
         if self._waiting_calls >= _TOGETHER:

@@ -335,7 +335,7 @@ class Worker:
             if kind.error_type:
                 attributes = (*attributes, (semconv.ERROR_TYPE, kind.error_type))
             durations = np.array(calls.durations_s, np.float64)
-            accumulator.measured.add(durations, kind.error_type)
+            accumulator.measured.add(durations, kind.error_type, calls.slowest)
             self._store.add_explicit(semconv.INFERENCE_DURATION, attributes, durations, calls.slowest)
             sizes = np.array(calls.sizes, np.float64)
             self._store.add_explicit(semconv.INFERENCE_BATCH_SIZE, attributes, sizes)

@@ -11,13 +11,14 @@ with relative-error guarantees" (2019).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from otel_ml.semconv import OTHER_LABEL
+from otel_ml.sketch.exemplar import Exemplar, merged_exemplars
 from otel_ml.sketch.exponential import MAX_BUCKETS, Buckets, ExponentialHistogram, bucket_bounds
 from otel_ml.sketch.kll_image import MAX_COUNT
 from otel_ml.sketch.sketch import CountArray, FloatArray
@@ -28,7 +29,7 @@ SCALE: Final = 3
 ERROR_LIMIT: Final = 16
 """Types of errors that keep their names."""
 TYPE_LENGTH: Final = 128
-LARGEST_BYTES: Final = 6_000
+LARGEST_BYTES: Final = 8_000
 """What a summary can grow to in memory, about."""
 
 _PER_OCTAVE: Final = 1 << SCALE
@@ -59,11 +60,13 @@ class CallSummary:
             last by the alphabet.
         durations: In seconds, of those calls whose duration is known, at scale 3; never negative, and in at most 160
             buckets.
+        exemplars: Calls worth a look: the two slowest that can be found again, and the two that failed last.
     """
 
     count: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     durations: ExponentialHistogram = field(default_factory=_nothing)
+    exemplars: list[Exemplar] = field(default_factory=list)
 
     @property
     def error_count(self) -> int:
@@ -90,6 +93,10 @@ class CallSummary:
             self.errors[kept] = self.errors.get(kept, 0) + count
         self._prune()
 
+    def add_exemplars(self, exemplars: Collection[Exemplar], /) -> None:
+        """Tell of some calls, which `update` has counted, that they are worth a look; the most so are kept."""
+        self.exemplars = merged_exemplars(self.exemplars, exemplars)
+
     def merge(self, other: CallSummary, /) -> None:
         """Add what `other` has counted. Sums that no process can come to, beyond 2^53, are not made."""
         # Only somebody who makes numbers up gets there; what could be counted no more could not be kept, either.
@@ -101,10 +108,12 @@ class CallSummary:
             for name, count in other.errors.items():
                 self.errors[name] = self.errors.get(name, 0) + count
             self._prune()
+        if other.exemplars:
+            self.add_exemplars(other.exemplars)
 
     def copy(self) -> CallSummary:
         """The same, independent of this one."""
-        return CallSummary(self.count, dict(self.errors), self.durations.copy())
+        return CallSummary(self.count, dict(self.errors), self.durations.copy(), list(self.exemplars))
 
     def quantile(self, rank: float) -> float | None:
         """The duration in seconds that a share `rank` of the calls did not exceed; None where none is known."""

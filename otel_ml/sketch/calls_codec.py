@@ -11,12 +11,18 @@ from otel_ml.errors import CorruptSnapshotError
 from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.semconv import OTHER_LABEL
 from otel_ml.sketch.calls import ERROR_LIMIT, SCALE, TYPE_LENGTH, CallSummary, durations_of
+from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
 from otel_ml.sketch.exponential import MAX_BUCKETS, Buckets, ExponentialHistogram
-from otel_ml.sketch.feature_encoding import write_histogram
+from otel_ml.sketch.feature_decoding import read_exemplars
+from otel_ml.sketch.feature_encoding import write_exemplars, write_histogram
 from otel_ml.sketch.kll_image import MAX_COUNT
 from otel_ml.sketch.numbers_decoding import bucket_range, fail, read_histogram
 
-# Far more than 17 names and 160 counts take: what is small cannot become large when it is read.
+_REASONS: Final[dict[int, ExemplarReason]] = {
+    pb.REASON_SLOWEST: ExemplarReason.SLOWEST,
+    pb.REASON_FAILED: ExemplarReason.FAILED,
+}
+# Far more than 17 names, 160 counts and 4 exemplars take: what is small cannot become large when it is read.
 _MAX_BYTES: Final = 16 * 1024
 _LOWEST, _HIGHEST = bucket_range(SCALE)
 _NONE: Final = Buckets()
@@ -29,6 +35,8 @@ def write_calls(message: pb.Calls, calls: CallSummary) -> None:
         message.errors.add(type=name, count=count)
     if calls.durations.count:
         write_histogram(message.durations_s, calls.durations)
+    if calls.exemplars:
+        write_exemplars(message.exemplars, calls.exemplars)
 
 
 def read_calls(encoded: bytes) -> CallSummary:
@@ -45,7 +53,8 @@ def read_calls(encoded: bytes) -> CallSummary:
         fail(f"calls: {len(encoded)} bytes are no otel_ml.v1.Calls")
     if message.count > MAX_COUNT:
         fail(f"calls: count {message.count} (at most {MAX_COUNT})")
-    return CallSummary(message.count, _errors(message) if message.errors else {}, _durations(message))
+    errors = _errors(message) if message.errors else {}
+    return CallSummary(message.count, errors, _durations(message), _exemplars(message) if message.exemplars else [])
 
 
 def _durations(message: pb.Calls) -> ExponentialHistogram:
@@ -71,6 +80,13 @@ def _durations(message: pb.Calls) -> ExponentialHistogram:
     if found.count > message.count:
         fail(f"calls: {found.count} durations of {message.count} calls")
     return durations_of(found)
+
+
+def _exemplars(message: pb.Calls) -> list[Exemplar]:
+    try:
+        return read_exemplars(message.exemplars, _REASONS)
+    except CorruptSnapshotError as error:
+        raise CorruptSnapshotError(f"calls: {error}") from error
 
 
 def _errors(message: pb.Calls) -> dict[str, int]:

@@ -21,6 +21,12 @@ class ExemplarReason(Enum):
     OUT_OF_RANGE = "out_of_range"
     """Its value is outside the baseline's range."""
     MISMATCHED = "mismatched"
+    SLOWEST = "slowest"
+    """Of a model's calls, like the next."""
+    FAILED = "failed"
+
+
+_EXTREMITY: Final = {ExemplarReason.LARGEST: 1.0, ExemplarReason.SMALLEST: -1.0, ExemplarReason.SLOWEST: 1.0}
 
 
 class Exemplar(NamedTuple):
@@ -30,7 +36,8 @@ class Exemplar(NamedTuple):
         trace_id: As in the span context; 0 when the request was not traced.
         span_id: Likewise.
         prediction_id: Empty when the row has none.
-        value: The value, for LARGEST, SMALLEST and OUT_OF_RANGE; None where it is missing, no number, or private.
+        value: The value, for LARGEST, SMALLEST and OUT_OF_RANGE; None where it is missing, no number, or private. Of a
+            call the seconds it took.
     """
 
     reason: ExemplarReason
@@ -59,5 +66,5 @@ def merged_exemplars(*groups: Collection[Exemplar]) -> list[Exemplar]:
 def _rank(exemplar: Exemplar) -> tuple[float, int, int, int, str, float]:
     """Larger is better kept; total, so that the order of merging does not matter."""
     value = 0.0 if exemplar.value is None else exemplar.value
-    extremity = {ExemplarReason.LARGEST: value, ExemplarReason.SMALLEST: -value}.get(exemplar.reason, 0.0)
+    extremity = _EXTREMITY.get(exemplar.reason, 0.0) * value
     return extremity, exemplar.time_unix_nano, exemplar.trace_id, exemplar.span_id, exemplar.prediction_id, value

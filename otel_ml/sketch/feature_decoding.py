@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -213,8 +213,11 @@ def _cardinality(message: pb.Feature) -> HyperLogLog:
     return HyperLogLog.from_image(message.hll) if message.hll else HyperLogLog()
 
 
-def read_exemplars(messages: Sequence[pb.Exemplar]) -> list[Exemplar]:
+def read_exemplars(messages: Sequence[pb.Exemplar], reasons: Mapping[int, ExemplarReason] = _REASONS) -> list[Exemplar]:
     """Those of reasons known here, and no more of each than are kept anyway.
+
+    Args:
+        reasons: By their number in a message; by default, those of columns.
 
     Raises:
         CorruptSnapshotError: There are too many, or one contradicts itself.
@@ -223,10 +226,12 @@ def read_exemplars(messages: Sequence[pb.Exemplar]) -> list[Exemplar]:
         return []
     if len(messages) > MAX_EXEMPLARS:
         fail(f"{len(messages)} exemplars (at most {MAX_EXEMPLARS})")
-    return merged_exemplars([_exemplar(message) for message in messages if message.reason in _REASONS])
+    return merged_exemplars(
+        [_exemplar(message, reasons[message.reason]) for message in messages if message.reason in reasons]
+    )
 
 
-def _exemplar(message: pb.Exemplar) -> Exemplar:
+def _exemplar(message: pb.Exemplar, reason: ExemplarReason) -> Exemplar:
     trace_id, span_id = message.trace_id, message.span_id
     if bool(trace_id) != bool(span_id):
         fail("exemplars: a trace id without a span id, or the reverse")
@@ -242,7 +247,7 @@ def _exemplar(message: pb.Exemplar) -> Exemplar:
     if value is not None and not math.isfinite(value):
         fail(f"exemplars: value {value} (must be finite)")
     return Exemplar(
-        _REASONS[message.reason],
+        reason,
         int.from_bytes(trace_id, "big"),
         int.from_bytes(span_id, "big"),
         message.time_unix_nano,

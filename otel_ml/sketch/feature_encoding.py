@@ -52,6 +52,8 @@ _REASONS: Final = {
     ExemplarReason.UNSEEN: pb.REASON_UNSEEN,
     ExemplarReason.OUT_OF_RANGE: pb.REASON_OUT_OF_RANGE,
     ExemplarReason.MISMATCHED: pb.REASON_MISMATCHED,
+    ExemplarReason.SLOWEST: pb.REASON_SLOWEST,
+    ExemplarReason.FAILED: pb.REASON_FAILED,
 }
 
 
@@ -168,7 +170,7 @@ def write_histogram(message: pb.ExponentialHistogram, histogram: ExponentialHist
 
 
 def write_exemplars(messages: RepeatedCompositeFieldContainer[pb.Exemplar], exemplars: Collection[Exemplar]) -> None:
-    """Append the few that are kept of a column's exemplars."""
+    """Append the few that are kept of a column's or of the calls' exemplars."""
     for exemplar in merged_exemplars(exemplars):
         traced = exemplar.trace_id != 0 and exemplar.span_id != 0
         messages.add(

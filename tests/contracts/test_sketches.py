@@ -23,6 +23,7 @@ from otel_ml.sketch.categories import CategoryCounts
 from otel_ml.sketch.datetime_summary import DatetimeSummary
 from otel_ml.sketch.embedding import EmbeddingSummary
 from otel_ml.sketch.exact import ExactCounts
+from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
 from otel_ml.sketch.exponential import ExponentialHistogram
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureRole
 from otel_ml.sketch.moments import Moments
@@ -242,12 +243,15 @@ def calls(values):
     for value in values:
         if value <= 0:
             summary.add_errors({f"Error{int(value) % 20}": 1})
+        elif value < math.inf:
+            summary.add_exemplars([Exemplar(ExemplarReason.SLOWEST, 1, 2, int(value) % 9, "", float(value))])
     return summary
 
 
 def calls_knowledge(summary):
-    positive = summary.durations.positive
-    return summary.count, summary.errors, summary.durations.zero_count, positive.offset, positive.counts.tolist()
+    zeros, positive = summary.durations.zero_count, summary.durations.positive
+    buckets = (positive.offset, positive.counts.tolist())
+    return summary.count, summary.errors, zeros, buckets, set(summary.exemplars)
 
 
 CONTRACTS = {

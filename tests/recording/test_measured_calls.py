@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from opentelemetry.trace import SpanContext, TraceFlags
 from recording.test_recorder import run
 
 from otel_ml import record
@@ -41,6 +42,21 @@ def test_what_was_added_is_taken_once():
     assert taken.count == taken.durations.count == 5 * (measured_module._TOGETHER // 2) + 3
     assert taken.errors == {"ValueError": 3}
     assert calls.take() is None
+
+
+def test_a_snapshot_leads_to_slow_and_failed_calls():
+    """By their traces; those nobody can find stand in nobody's way."""
+    with captured_telemetry() as telemetry:
+        for trace_id, duration_s, error_type in ((1, 0.2, None), (2, 0.9, None), (3, 0.1, "KeyError"), (4, 0.3, None)):
+            context = SpanContext(trace_id, 5, is_remote=False, trace_flags=TraceFlags(1))
+            inference = Inference(INFO, "predict", None, None, None, duration_s, error_type, None, context)
+            get_recorder().submit(inference)
+        succeed(3, duration_s=5.0)  # nobody could find them
+
+        (snapshot,) = telemetry.snapshots()
+
+    found = {(exemplar.reason.value, exemplar.trace_id, exemplar.value) for exemplar in snapshot.calls.exemplars}
+    assert found == {("slowest", 2, 0.9), ("slowest", 3, 0.1), ("failed", 3, 0.1)}
 
 
 def test_a_snapshot_says_how_the_calls_went():

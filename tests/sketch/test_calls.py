@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_ml.sketch.calls import ERROR_LIMIT, SCALE, CallSummary, durations_of, lumped
+from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
 from otel_ml.sketch.exponential import MAX_BUCKETS, Buckets, ExponentialHistogram, bucket_bounds
 from otel_ml.sketch.kll_image import MAX_COUNT
 
@@ -14,11 +15,17 @@ from otel_ml.sketch.kll_image import MAX_COUNT
 RELATIVE_ERROR = (2 ** (1 / 8) - 1) / (2 ** (1 / 8) + 1) + 1e-9
 
 
-def summary_of(durations, errors=None):
+def summary_of(durations, errors=None, exemplars=()):
     summary = CallSummary()
     summary.update(np.array(durations, np.float64))
     summary.add_errors(errors or {})
+    summary.add_exemplars(exemplars)
     return summary
+
+
+def call(reason, time, duration_s, trace_id=7):
+    """A request worth a look."""
+    return Exemplar(reason, trace_id, trace_id and 3, time, "" if trace_id else f"id {time}", duration_s)
 
 
 def view(summary):
@@ -28,7 +35,8 @@ def view(summary):
     assert len(durations.positive.counts) <= MAX_BUCKETS
     assert durations.scale == SCALE
     buckets = durations.positive
-    return summary.count, summary.errors, durations.zero_count, buckets.offset, buckets.counts.tolist()
+    exemplars = sorted(summary.exemplars, key=repr)
+    return summary.count, summary.errors, durations.zero_count, buckets.offset, buckets.counts.tolist(), exemplars
 
 
 def merged(parts):
@@ -44,10 +52,20 @@ every_duration = st.one_of(
     st.sampled_from([0.0, 5e-324, 1e-300, 1.0, 2.0, math.nan, math.inf, -1.0]),
 )
 names = st.sampled_from([f"Error{number}" for number in range(30)])
+exemplars = st.builds(
+    call,
+    st.sampled_from([ExemplarReason.SLOWEST, ExemplarReason.FAILED]),
+    st.integers(0, 5),
+    st.none() | st.floats(0.0, 9.0),
+    st.integers(0, 3),
+)
 summaries = st.builds(
-    lambda durations, errors: summary_of(durations, dict.fromkeys(errors[: len(durations)], 1)),
+    lambda durations, errors, found: summary_of(
+        durations, dict.fromkeys(errors[: len(durations)], 1), found[: len(durations)]
+    ),
     st.lists(every_duration, max_size=30),
     st.lists(names, max_size=30),
+    st.lists(exemplars, max_size=6),
 )
 
 
@@ -135,6 +153,22 @@ def test_what_is_far_shorter_than_the_longest_counts_as_the_shortest():
     assert summary.durations.count == 4
     assert summary.quantile(0.5) == pytest.approx(64.0 / 2**20, rel=RELATIVE_ERROR)
     assert summary.quantile(1.0) == pytest.approx(61.0, rel=RELATIVE_ERROR)
+
+
+def test_the_slowest_calls_and_the_last_that_failed_are_worth_a_look():
+    """Two of each, whichever process they came to."""
+    slowest, failed = ExemplarReason.SLOWEST, ExemplarReason.FAILED
+    here = summary_of([1.0] * 4, exemplars=[call(slowest, 1, 0.5), call(slowest, 2, 3.0), call(failed, 3, 0.1)])
+    there = summary_of([1.0] * 4, exemplars=[call(slowest, 9, 1.0), call(failed, 4, 0.2), call(failed, 2, 9.0)])
+
+    whole = merged([here, there])
+
+    assert [(found.reason, found.time_unix_nano, found.value) for found in whole.exemplars] == [
+        (slowest, 2, 3.0),
+        (slowest, 9, 1.0),
+        (failed, 4, 0.2),
+        (failed, 3, 0.1),
+    ]
 
 
 def test_errors_beyond_sixteen_types_have_no_name():

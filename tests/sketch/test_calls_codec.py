@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from sketch.mutation import mutated
-from sketch.test_calls import summaries, summary_of, view
+from sketch.test_calls import call, summaries, summary_of, view
 
 from otel_ml.errors import CorruptSnapshotError
 from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.sketch import codec
 from otel_ml.sketch.calls import ERROR_LIMIT, SCALE
+from otel_ml.sketch.exemplar import ExemplarReason
 from otel_ml.sketch.exponential import MAX_BUCKETS
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureRole, ModelKey
 from otel_ml.sketch.kll_image import MAX_COUNT
@@ -57,6 +58,27 @@ def test_the_bytes_are_those_that_were_published():
     """Any language can write them; a change here breaks readers."""
     assert written().SerializeToString().hex() == GOLDEN
     assert view(decoded(bytes.fromhex(GOLDEN))) == view(CALLS)
+
+
+def test_calls_worth_a_look_are_published_as_exemplars():
+    """At most four are written, of reasons that calls have."""
+    calls = summary_of([0.5], exemplars=[call(ExemplarReason.SLOWEST, time, time / 8, 5) for time in range(1, 5)])
+
+    message = written(calls)
+
+    assert [(found.reason, found.value) for found in message.exemplars] == [(7, 0.5), (7, 0.375)]
+    assert message.exemplars[0].SerializeToString().hex() == (
+        "08071210" + "00" * 15 + "05" + "1a08" + "00" * 7 + "03" + "21" + "04" + "00" * 7 + "31" + "00" * 6 + "e03f"
+    )
+
+
+def test_a_reason_that_calls_do_not_have_is_overlooked():
+    """One of columns, or of a version to come."""
+    message = written(summary_of([0.5], exemplars=[call(ExemplarReason.SLOWEST, 1, 0.5)]))
+    message.exemplars[0].reason = pb.REASON_MISSING
+    message.exemplars.add(reason=99)
+
+    assert decoded(message).exemplars == []
 
 
 def test_calls_take_few_bytes():

@@ -24,6 +24,7 @@ from otel_ml.drift.explanation import Attribution, CommonChange, MovedCell
 from otel_ml.drift.labels import LabelShift
 from otel_ml.drift.labels.shift import LabelShare
 from otel_ml.drift.quality import DataQuality, QualityRatio
+from otel_ml.sketch.calls import CallSummary
 from otel_ml.sketch.distribution import CategoricalDistribution
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind, FeatureRole
@@ -236,6 +237,24 @@ def test_shapes_are_kept_with_the_frames_that_they_are_drawn_in():
     assert record.frames == [frame, None]
     assert record.shapes[0] is shape.shares
     assert record.shapes[1] is None
+
+
+def test_details_lead_to_calls_worth_a_look():
+    """By trace, with the seconds they took; a window nobody told of calls has none."""
+    calls = CallSummary(9, exemplars=[Exemplar(ExemplarReason.SLOWEST, 0xAB, 1, START, "", 2.5)])
+
+    found = details(window(calls=calls))["calls"]
+
+    assert found == [
+        {
+            "reason": "slowest",
+            "trace_id": f"{0xAB:032x}",
+            "prediction_id": "",
+            "time_unix_nano": START,
+            "duration_s": 2.5,
+        }
+    ]
+    assert details(window())["calls"] == []
 
 
 def test_details_tell_everything_that_was_found_out():
