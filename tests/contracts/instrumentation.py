@@ -173,10 +173,14 @@ class ModelContract:
             assert str(observed.value) == str(bare.value)
             assert not inside.get()
             # What failed may have been asked of a model that there is not, and is reported under that name.
-            assert not any(rows_of(telemetry.snapshots()).values())
+            snapshots = telemetry.snapshots()
+            assert not any(rows_of(snapshots).values())
             (span,) = telemetry.spans()
             assert span.status.status_code is trace.StatusCode.ERROR
             assert span.attributes[semconv.ERROR_TYPE].endswith(type(bare.value).__qualname__)
+            # Whoever is told of errors can open one.
+            worth_a_look = {call.trace_id for snapshot in snapshots for call in snapshot.calls.exemplars}
+            assert worth_a_look == {span.context.trace_id}
 
     def test_the_original_objects_come_back(self):
         """Again and again, the very same."""

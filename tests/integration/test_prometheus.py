@@ -1,12 +1,15 @@
 """Results and pass-through in a real Prometheus 3, pushed by OTLP and by way of a Collector."""
 
+import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from otlp_sink import OtlpSink
 from peers.running import ask, free_ports, send, until
 from peers.samples import MODEL, baseline, drifting_just_now, texts
 from processor_samples import metrics_request, traces_request
+from server_process import BIN, PORT, ServerProcess
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +43,33 @@ def test_drift_can_be_queried_where_prometheus_takes_otlp(peers):
     assert labels.items() >= MODEL.items()
     rows = series(prometheus, 'max_over_time({__name__=~"ml_model_window_rows.*"}[15m])')
     assert [value for labels, value in rows if labels.items() >= MODEL.items()] == [1000]
+
+
+def test_the_latency_of_a_model_leads_to_traces(peers):
+    """A real server behind `opentelemetry-instrument`; the exemplars of its slow buckets are spans that it sent."""
+    prometheus = peers.prometheus(None, "--enable-feature=exemplar-storage")
+    histogram = "ml_inference_duration_seconds_bucket"
+
+    def exemplars():
+        now = {"start": time.time() - 600, "end": time.time() + 60}
+        answer = ask(f"{prometheus.url}/api/v1/query_exemplars", query=histogram, **now)
+        return [exemplar for series in answer["data"] for exemplar in series["exemplars"]]
+
+    with OtlpSink() as traces:
+        elsewhere = {
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{prometheus.url}/api/v1/otlp/v1/metrics",
+            "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL": "http/protobuf",
+        }
+        command = [BIN / "uvicorn", "failing_app:app", "--port", PORT]
+        where = Path(__file__).parents[1] / "journey"
+        with ServerProcess(command, traces.environment | elsewhere, ready="/openapi.json", cwd=where) as server:
+            assert server.post("/predict", [[1.0, 2.0]]).status == 200
+            assert server.post("/predict", [[1.0, 1000.0]]).status == 500
+            found = until(lambda: exemplars() if len(exemplars()) >= 2 else None)
+        sent = {span.trace_id.hex() for span in traces.spans()}
+
+    assert {exemplar["labels"]["trace_id"] for exemplar in found} <= sent
+    assert all(float(exemplar["value"]) >= 0.02 for exemplar in found)
 
 
 def test_what_the_processor_says_of_itself_can_be_queried(peers):

@@ -6,6 +6,7 @@ from test_bad_input import Served, exporting_to
 
 from otel_ml.sketch import codec
 from otel_ml.sketch.calls import CallSummary
+from otel_ml.sketch.exemplar import ExemplarReason
 from otel_ml.sketch.feature import ModelKey
 
 pytestmark = pytest.mark.slow
@@ -21,6 +22,7 @@ def test_calls_arrive_with_their_errors_and_durations(tmp_path):
         ) as server:
             statuses = [server.answer(body)[0] for body in [GOOD] * 20 + [NO_NUMBER] * 5 + [FAR_OUT] * 3]
         payloads = [attributes(record)["ml.sketch.payload"] for record in backend.log_records("ml.sketch.snapshot")]
+        spans = backend.spans()
     snapshots = [codec.decode(payload) for payload in payloads]
     calls = CallSummary()
     for snapshot in snapshots:
@@ -35,6 +37,20 @@ def test_calls_arrive_with_their_errors_and_durations(tmp_path):
     # It sleeps for 20 ms, and how much longer a call takes depends on who else is running.
     low, median, high = calls.quantiles([0.0, 0.5, 1.0])
     assert 0.019 <= low <= median <= high < 30.0
+    # Whoever looks at slow and failed calls can open them.
+    slowest, failed = (
+        {
+            exemplar.trace_id.to_bytes(16, "big").hex(): exemplar.value
+            for exemplar in calls.exemplars
+            if reason in exemplar
+        }
+        for reason in (ExemplarReason.SLOWEST, ExemplarReason.FAILED)
+    )
+    assert max(slowest.values()) == pytest.approx(high, rel=0.05)
+    assert slowest.keys() <= {span.trace_id.hex() for span in spans}
+    with_errors = {span.trace_id.hex() for span in spans if "error.type" in attributes(span)}
+    assert failed
+    assert failed.keys() <= with_errors
 
 
 def test_a_model_that_only_fails_is_heard_of(tmp_path):

@@ -178,6 +178,9 @@ def _record_failure(adaptor: ModelAdaptor, inference: Inference, span: Any, erro
         if scope is not None:
             # The request did reach its model: recording request and response instead would count it as answered.
             scope.counted()
-        the_recorder().submit(inference)
+        recorder = the_recorder()
+        if span is not None or recorder.wants_span_context:
+            inference = inference._replace(span_context=spans.context_of(span))
+        recorder.submit(inference)
     except Exception as failure:
         failed(adaptor.where, failure)

@@ -145,8 +145,10 @@ class ObservedCall:
             spans.end(self._span, error)
             if scope is not None:
                 scope.counted()
-            error_type = spans.error_type_of(error)
-            recorder.submit(Inference(info, operation, None, duration_s=duration_s, error_type=error_type))
+            error_type, context = spans.error_type_of(error), spans.context_of(self._span)
+            recorder.submit(
+                Inference(info, operation, None, duration_s=duration_s, error_type=error_type, span_context=context)
+            )
             return
         predictions, scores, features, segments, own_id = self._outputs or (None, None, None, None, None)
         features = self._features if features is None else features

@@ -145,7 +145,9 @@ def _observed(callback: Callable[..., Any], session: Any, names: Any, feed: Any)
         try:
             duration_s = perf_counter() - begun
             if error:
-                made = Inference(info, "run_async", None, duration_s=duration_s, error_type=semconv.OTHER_LABEL)
+                made = Inference(
+                    info, "run_async", None, None, None, duration_s, semconv.OTHER_LABEL, span_context=around
+                )
             else:
                 answers = _outputs("run_async", {"session": session, "names": names}, results)
                 made = Inference(info, "run_async", features, *answers, duration_s, None, own_id, around)
