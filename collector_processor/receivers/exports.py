@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -66,7 +66,8 @@ class Exports:
         forwards_snapshots: Leave them in the request nevertheless.
         resource_attributes: Keys of what they should know of the resource that they come with.
         histograms: Finds plain histograms in metrics, where someone wants them.
-        keep_baseline: Takes the content of a baseline file over, and says why not where it does not.
+        keep_baselines: Takes contents of baseline files over, says of each that is none why, and raises RefusedError
+            where it has kept none and may later.
     """
 
     def __init__(
@@ -78,10 +79,10 @@ class Exports:
         forwards_snapshots: bool = False,
         resource_attributes: Collection[str] = (),
         histograms: HistogramReader | None = None,
-        keep_baseline: Callable[[bytes], Awaitable[str | None]] | None = None,
+        keep_baselines: Callable[[Sequence[bytes]], Awaitable[Sequence[str]]] | None = None,
     ) -> None:
         self._histograms = histograms
-        self._keep_baseline = keep_baseline
+        self._keep_baselines = keep_baselines
         self._consumers = consumers
         self._telemetry = telemetry
         self._forwards_snapshots = forwards_snapshots
@@ -146,26 +147,27 @@ class Exports:
         return export
 
     async def _export_logs(self, body: bytes) -> bytes:
-        if self._keep_baseline is None:
-            return await self._export_records(body, 0, {})
-        body, contents = take_baselines(body)
-        refused: Counter[str] = Counter()
-        for content in contents:
-            # On disk before anything is acknowledged.
-            problem = await self._keep_baseline(content)
-            if problem is not None:
-                refused[problem] += 1
-        return await self._export_records(body, len(contents) - refused.total(), refused)
+        keep = self._keep_baselines
+        contents: Sequence[bytes] = ()
+        problems: Sequence[str] = ()
+        if keep is not None:
+            body, contents = take_baselines(body)
+        forwards = self._forwards_snapshots
+        logs = decode.read_logs(body, take=not forwards, resource_attributes=self._resource_attributes)
+        if keep is not None and contents:
+            # Before the log has the rest. Whatever fails from here on, all of the request may come again: a baseline
+            # that is kept twice is kept once. A record that is in the log already would be there twice.
+            problems = await keep(contents)
+        return await self._export_records(logs, len(contents) - len(problems), Counter(problems))
 
-    async def _export_records(self, body: bytes, kept: int, refused: Mapping[str, int]) -> bytes:
+    async def _export_records(self, logs: decode.Logs, kept: int, refused: Mapping[str, int]) -> bytes:
         """Hand on what is no baseline.
 
         Args:
             kept: Baselines that were taken out and kept.
-            refused: Those that were not, by the reason.
+            refused: Those that never will be, by the reason.
         """
         forwards = self._forwards_snapshots
-        logs = decode.read_logs(body, take=not forwards, resource_attributes=self._resource_attributes)
         if not logs.received and not kept and not refused:
             return _EMPTY_RESPONSE
         rejected = {} if forwards else {f"snapshot_{reason}": number for reason, number in logs.rejected.items()}

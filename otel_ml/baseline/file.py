@@ -5,11 +5,14 @@ docs/baseline-format.md is the specification.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
 import struct
 import tempfile
+import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
@@ -29,10 +32,15 @@ SUFFIX: Final = ".baseline"
 # As in PNG: the first byte is no text, and a transfer that changes line ends changes the magic.
 MAGIC: Final = b"\x89OTML\r\n\n"
 
+_UNFINISHED: Final = ".tmp"
 _LONGEST_NAME: Final = 200
 _PREFIX: Final = struct.Struct("<8sIQ")
 """Magic, format version, length of the message."""
 _DIGEST: Final = hashlib.sha256().digest_size
+# Folders of some file systems cannot be synchronised, and some cannot even be opened: PostgreSQL lets these pass, too
+# (fsync_fname_ext).
+_UNSYNCED: Final = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EACCES})
+_reading_umask: Final = threading.Lock()
 
 
 def load_baseline(path: str | PathLike[str]) -> Baseline:
@@ -80,35 +88,91 @@ def write_content(content: bytes, path: str | PathLike[str]) -> None:
     Raises:
         BaselineError: It cannot be written.
     """
-    target = Path(path)
     try:
-        if target.is_dir():
-            raise IsADirectoryError(None, "is a directory")
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        temporary = Path(name)
-        try:
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
-            # A temporary file is its owner's alone; a baseline is read by servers that run as someone else.
-            temporary.chmod(0o666 & ~_umask())
+        write_contents([(content, Path(path))])
+    except OSError as error:
+        raise BaselineError(f"{Path(path)}: cannot be written: {error.strerror or error}") from error
+
+
+def write_contents(files: Iterable[tuple[bytes, Path]]) -> None:
+    """Put files in the places of others, each of them whole; they are on disk once this returns.
+
+    No place changes before all of them are written, so that a disk without room for all changes none.
+
+    Raises:
+        OSError: As the system says. Doing the same again does what is missing.
+    """
+    written: list[tuple[Path, Path]] = []
+    try:
+        for content, target in files:
+            written.append((_written_beside(target, content), target))
+        folders = dict.fromkeys(target.parent for _, target in written)
+        while written:
+            temporary, target = written[0]
             temporary.replace(target)
-        except BaseException:
+            del written[0]
+    finally:
+        for temporary, _ in written:
             with suppress(OSError):
                 temporary.unlink()
-            raise
-    except OSError as error:
-        raise BaselineError(f"{target}: cannot be written: {error.strerror or error}") from error
+    for folder in folders:
+        _sync_folder(folder)
+
+
+def half_written(folder: Path) -> Iterable[Path]:
+    """Files that are being written in a folder, or were when their process was killed; nothing reads them."""
+    return folder.glob(f".*{SUFFIX}.*{_UNFINISHED}")
 
 
 def file_name(model: ModelKey) -> str:
     """What the file of a model's baseline is called in a folder: the same for the same model, whatever its name."""
     # No part has an "@" then, so that no two models have the same.
     name = "@".join(quote(part, safe="") for part in model if part)
+    if name.startswith("."):
+        # Hidden files are those that are being written. No other name has these characters: "%" is quoted.
+        name = f"%2E{name[1:]}"
     if len(name) > _LONGEST_NAME:
         name = f"{name[:_LONGEST_NAME]}{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     return f"{name}{SUFFIX}"
+
+
+def _written_beside(target: Path, content: bytes) -> Path:
+    """A hidden file with this content, on disk, where it can take the place of another."""
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a directory")
+    is_stream = target.is_symlink() and target.readlink().parts[:2] == ("/", "proc")
+    if is_stream or (target.exists() and not target.is_file()):
+        # To replace one is to remove it: root would take /dev/null or /dev/stdout away from the whole machine.
+        raise OSError(errno.EINVAL, "is no regular file")
+    descriptor, name = tempfile.mkstemp(_UNFINISHED, f".{target.name}.", target.parent)
+    temporary = Path(name)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        # A temporary file is its owner's alone; a baseline is read by servers that run as someone else.
+        temporary.chmod(0o666 & ~_umask())
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    return temporary
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make names in a folder last; Windows does by itself, and opens none."""
+    if os.name == "nt":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSYNCED:
+            raise
 
 
 def _read(source: str, file: BinaryIO, size: int) -> Baseline:
@@ -150,7 +214,8 @@ def _digest(prefix: bytes, payload: bytes) -> bytes:
 
 
 def _umask() -> int:
-    # It can only be read by setting it.
-    mask = os.umask(0o077)
-    os.umask(mask)
+    # It can only be read by setting it: two at a time would leave behind what they set.
+    with _reading_umask:
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask

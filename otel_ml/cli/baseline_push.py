@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from otel_ml.baseline import Baseline
+    from otel_ml.cli.otlp.sending import Answer
 
 
 @click.command()
@@ -34,9 +35,12 @@ if TYPE_CHECKING:
 def push(file: Path, *, endpoint: str | None, protocol: str | None, timeout_s: float | None, as_json: bool) -> None:
     """Hand the baseline FILE to the processor that OTLP goes to, which compares with it from the next window on.
 
-    It is an OTLP log record, sent once, with the headers and certificates of the environment's variables. The processor
-    has to allow it (processors::drift::accept_baselines). A Collector in between may take the record and lose it, so
-    send it to the processor itself.
+    It is an OTLP log record, sent once, without another try, with the headers and certificates of the environment's
+    variables. The processor has to allow it (processors::drift::accept_baselines). A Collector in between may take the
+    record and lose it, so send it to the processor itself.
+
+    Exits with 0 once the processor has it on disk, with 1 otherwise. Where that is for now, as when its disk is full,
+    run the same again: pushing twice changes nothing.
 
     \b
     otel-ml baseline push fraud-4.baseline --endpoint http://processor:4317
@@ -57,16 +61,24 @@ def push(file: Path, *, endpoint: str | None, protocol: str | None, timeout_s: f
         timeout_s=timeout_s,
     )
     if as_json:
-        click.echo(json.dumps({"file": str(file), "id": baseline.id, **sent.described()}))
+        told = {"file": str(file), "id": baseline.id, "retryable": sent.answer.asks_to_come_back, **sent.described()}
+        click.echo(json.dumps(told))
     elif sent.is_fine:
         model = " ".join(part for part in baseline.model if part)
         click.echo(f"{file}: baseline {baseline.id[:8]} of {model} is at {sent.endpoint!r}")
     else:
-        click.echo(f"{file}: not taken by {sent.endpoint!r}: {sent.said}")
+        click.echo(f"{file}: {_verdict(sent.answer)} by {sent.endpoint!r}: {sent.said}")
         found = sent.explanation
         if found is not None and not sent.answer.taken:
             click.echo(f"  what: {found.what}\n  why:  {found.why}\n  fix:  {found.fix}\n  link: {found.link}")
     sys.exit(0 if sent.is_fine else 1)
+
+
+def _verdict(answer: Answer) -> str:
+    """What became of a baseline that is not at the processor."""
+    if answer.rejected:
+        return "refused for good"
+    return "not taken for now" if answer.asks_to_come_back else "not taken"
 
 
 def _request(baseline: Baseline, content: bytes) -> Any:

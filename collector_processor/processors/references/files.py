@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from otel_ml.baseline import Baseline
-from otel_ml.baseline.file import SUFFIX, baseline_of, file_name, write_content
+from otel_ml.baseline.file import SUFFIX, baseline_of, file_name, half_written, write_contents
 from otel_ml.errors import BaselineError
 from otel_ml.sketch.feature import ModelKey
+
+# No write takes that long: whoever began it is gone.
+_ABANDONED_S: Final = 3600.0
 
 
 class Signature(NamedTuple):
@@ -34,6 +39,18 @@ class Found:
     signature: Signature | None
     baseline: Baseline | None = None
     problem: str = ""
+
+
+class Kept(NamedTuple):
+    """What became of contents that somebody sent.
+
+    Attributes:
+        baselines: Those that are in the inbox now.
+        problems: Of each of the others, why it can never be.
+    """
+
+    baselines: Sequence[Baseline]
+    problems: Sequence[str]
 
 
 @dataclass(slots=True)
@@ -74,17 +91,41 @@ class BaselineFiles:
         """What is in each file."""
         return self._found
 
-    def keep(self, content: bytes) -> Baseline:
-        """Put the content of a file into the inbox; it is on disk once this returns.
+    def keep(self, contents: Sequence[bytes]) -> Kept:
+        """Put the contents of files into the inbox; what is intact is on disk once this returns.
+
+        Keeping the same again changes nothing, so that whoever was told of an error may send all of it again.
 
         Raises:
-            BaselineError: It is no intact baseline, cannot be written, or there is no inbox.
+            OSError: They cannot be written now; nothing half written is left.
         """
         if self.inbox is None:
-            raise BaselineError("baselines are not accepted here (processors::drift::accept_baselines names a folder)")
-        baseline = baseline_of(content, "the baseline that was sent")
-        write_content(content, Path(self.inbox) / file_name(baseline.model))
-        return baseline
+            problem = "baselines are not accepted here (processors::drift::accept_baselines names a folder)"
+            return Kept((), [problem] * len(contents))
+        baselines: list[Baseline] = []
+        problems: list[str] = []
+        files: list[tuple[bytes, Path]] = []
+        for content in contents:
+            try:
+                baseline = baseline_of(content, "the baseline that was sent")
+            except BaselineError as error:
+                problems.append(str(error))
+            else:
+                baselines.append(baseline)
+                files.append((content, Path(self.inbox) / file_name(baseline.model)))
+        write_contents(files)
+        return Kept(baselines, problems)
+
+    def tidy(self) -> None:
+        """Remove from the inbox what a process that was killed had half written: nobody reads it, and it takes room."""
+        if self.inbox is None:
+            return
+        with suppress(OSError):
+            for path in half_written(Path(self.inbox)):
+                # Others may be writing into the same folder at this moment.
+                with suppress(OSError):
+                    if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                        path.unlink()
 
     def _files(self) -> Iterable[Path]:
         folders = [*self.paths, *([self.inbox] if self.inbox is not None else [])]

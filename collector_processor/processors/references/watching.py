@@ -7,15 +7,17 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from collector_processor.errors import RefusedError
 from collector_processor.processors.references.baselines import References
 from collector_processor.processors.references.files import BaselineFiles
 from collector_processor.self_telemetry import SelfTelemetry
 from otel_ml.baseline import Baseline
-from otel_ml.errors import BaselineError
 from otel_ml.sketch.feature import ModelKey
 
 _log = logging.getLogger(__name__)
 
+BASELINE_UNWRITTEN: Final = "baseline_unwritten"
+"""Why a request comes again; not as when the log's disk is full, for this may be another one."""
 _LOOK_S: Final = 5.0
 
 
@@ -45,18 +47,35 @@ class BaselineWatch:
         """What windows are compared with."""
         return self._references.all
 
-    async def keep(self, content: bytes) -> str | None:
-        """Take the content of a baseline file over, and compare with it from now on; why not, where that fails."""
+    async def keep(self, contents: Sequence[bytes]) -> Sequence[str]:
+        """Take contents of baseline files over, and compare with them from now on; of each that is none, why.
+
+        Raises:
+            RefusedError: They cannot be written now; the same may be sent again.
+        """
         try:
-            baseline = await asyncio.to_thread(self._files.keep, content)
-        except BaselineError as error:
-            return str(error)
-        _log.info("baseline %s of model %s was sent", baseline.id[:8], _title(baseline.model))
-        await self.look()
-        return None
+            kept = await asyncio.to_thread(self._files.keep, contents)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            self._telemetry.say_once(
+                f"keep:{error.errno}",
+                "a baseline that was sent cannot be written into %s: %s; who sent it is asked to come back",
+                self._files.inbox,
+                reason,
+            )
+            raise RefusedError(
+                f"the baseline cannot be written: {reason} (processors::drift::accept_baselines); try again",
+                BASELINE_UNWRITTEN,
+            ) from error
+        for baseline in kept.baselines:
+            _log.info("baseline %s of model %s was sent", baseline.id[:8], _title(baseline.model))
+        if kept.baselines:
+            await self.look()
+        return kept.problems
 
     async def run(self) -> None:
         """Look at the files every few seconds, until cancelled."""
+        await asyncio.to_thread(self._files.tidy)
         while True:
             await self.look()
             await asyncio.sleep(_LOOK_S)

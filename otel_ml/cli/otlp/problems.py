@@ -20,7 +20,6 @@ _USUAL_PORTS: Final = {GRPC: 4317, HTTP: 4318}
 _NO_PIPELINE: Final = frozenset(("UNIMPLEMENTED", "HTTP 404", "HTTP 405"))
 _NOT_LET_IN: Final = frozenset(("UNAUTHENTICATED", "PERMISSION_DENIED", "HTTP 401", "HTTP 403", "HTTP 407"))
 _TOO_LARGE: Final = frozenset(("RESOURCE_EXHAUSTED", "HTTP 413"))
-_BUSY: Final = frozenset(("HTTP 429", "HTTP 502", "HTTP 503", "HTTP 504"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +230,7 @@ def answer_problem(destination: Destination, answer: Answer) -> Explanation | No
             "What is larger than it takes is dropped, each time.",
             "raise the receiver's max_recv_msg_size_mib, or export OTEL_BLRP_MAX_EXPORT_BATCH_SIZE=64",
         )
-    if answer.code in _BUSY or (answer.code == "UNAVAILABLE" and "try again" in answer.detail):
+    if answer.asks_to_come_back:
         return Explanation(
             "endpoint-signals",
             f"{endpoint!r} takes nothing now ({said})",

@@ -21,6 +21,7 @@ _SERVICES: Final = {
     "logs": ("logs", "LogsService"),
 }
 _REJECTED: Final = {"traces": "rejected_spans", "metrics": "rejected_data_points", "logs": "rejected_log_records"}
+_BUSY: Final = frozenset(("HTTP 429", "HTTP 502", "HTTP 503", "HTTP 504"))
 _SHOWN: Final = 300
 
 
@@ -39,6 +40,12 @@ class Answer:
     code: str
     detail: str = ""
     rejected: int = 0
+
+    @property
+    def asks_to_come_back(self) -> bool:
+        """Whether somebody answered that the same request may be taken later."""
+        # gRPC says UNAVAILABLE as well where nobody answers.
+        return self.code in _BUSY or (self.code == "UNAVAILABLE" and "try again" in self.detail)
 
 
 def send(destination: Destination, body: bytes, timeout_s: float) -> Answer:

@@ -6,7 +6,6 @@ import pytest
 
 from collector_processor.processors.references.files import BaselineFiles
 from otel_ml.baseline import Baseline
-from otel_ml.errors import BaselineError
 
 
 def saved(path, *, model="fraud", version="3", values=(1.0, 2.0, 3.0), written=None):
@@ -87,9 +86,9 @@ def test_what_is_sent_is_in_the_inbox(tmp_path):
     inbox.mkdir()
     files = BaselineFiles([], str(inbox))
 
-    assert files.keep(source.read_bytes()) == first
+    assert files.keep([source.read_bytes()]) == ([first], [])
     second = saved(source, values=[7.0, 8.0, 9.0])
-    files.keep(source.read_bytes())
+    files.keep([source.read_bytes()])
     files.look()
 
     assert [path.name for path in inbox.iterdir()] == ["fraud@3.baseline"]
@@ -99,9 +98,44 @@ def test_what_is_sent_is_in_the_inbox(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"\x89OTML\r\n\n", b"anything"])
 def test_what_is_no_baseline_never_reaches_the_inbox(tmp_path, content):
     """Nor does anything where there is no inbox."""
-    with pytest.raises(BaselineError, match="the baseline that was sent"):
-        BaselineFiles([], str(tmp_path)).keep(content)
-    with pytest.raises(BaselineError, match="accept_baselines names a folder"):
-        BaselineFiles([str(tmp_path)]).keep(content)
+    broken = BaselineFiles([], str(tmp_path)).keep([content])
+    closed = BaselineFiles([str(tmp_path)]).keep([content, content])
 
     assert [*tmp_path.iterdir()] == []
+    assert (broken.baselines, len(broken.problems)) == ([], 1)
+    assert broken.problems[0].startswith("the baseline that was sent")
+    assert len(closed.problems) == 2
+    assert all("accept_baselines names a folder" in problem for problem in closed.problems)
+
+
+@pytest.mark.parametrize("name", [".fraud", "..", "."])
+def test_a_model_may_begin_with_a_dot(tmp_path, name):
+    """Files that do are being written, and nobody reads them: what was acknowledged would never be used."""
+    source = tmp_path / "source"
+    Baseline.build({"amount": [1.0]}, model=name, version="").save(source)
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    files = BaselineFiles([], str(inbox))
+    files.keep([source.read_bytes()])
+    files.look()
+
+    assert [baseline.model.name for baseline in files.baselines] == [name]
+
+
+def test_what_was_half_written_is_never_read_and_goes_in_time(tmp_path):
+    """A process that is killed leaves it behind; of others it may be that they are writing it now."""
+    source = tmp_path / "source"
+    saved(source)
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    files = BaselineFiles([], str(inbox))
+    files.keep([source.read_bytes()])
+    old, new = inbox / ".fraud@3.baseline.abcdefgh.tmp", inbox / ".fraud@4.baseline.abcdefgh.tmp"
+    for half in (old, new):
+        half.write_bytes(source.read_bytes())
+    os.utime(old, (0, 0))
+    files.tidy()
+    files.look()
+
+    assert {path.name for path in inbox.iterdir()} == {"fraud@3.baseline", new.name}
+    assert len(files.found) == 1
