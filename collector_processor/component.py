@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
-from collector_processor.history import WindowRecord
+from collector_processor.history import AlertRecord, WindowRecord
 from otel_ml.semconv import Metric
 from otel_ml.sketch.bins import AnchoredBins
 from otel_ml.sketch.exemplar import Exemplar
@@ -289,8 +289,11 @@ class Store(Protocol):
         sections: Mapping[str, Mapping[str, bytes]],
         history: Sequence[WindowRecord] = (),
         changes: Mapping[str, Mapping[str, bytes | None]] | None = None,
+        told: Sequence[AlertRecord] = (),
     ) -> None:
         """Replace whole sections, change entries of others (None removes one), add to the history: all or nothing.
+
+        The history takes windows with what was told of them, and what was told of none.
 
         What was written survives the loss of power once this returns.
         """

@@ -5,7 +5,7 @@ Written by whoever evaluates windows, kept by the store, read by the console: th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
@@ -123,6 +123,14 @@ class AlertRecord:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
+class FiringKey(NamedTuple):
+    """An alert of a subject, by what it is about; named as in `AlertRecord`."""
+
+    check: str
+    role: str
+    column: str
+
+
 @dataclass(frozen=True, slots=True)
 class WindowLine:
     """A window in one line.
@@ -158,6 +166,7 @@ class WindowRecord:
         shapes: Of each column its shares in the frame's bins; None likewise.
         details: JSON of everything that was found out.
         alerts: What was told on its occasion.
+        firing: All that fires after it; None where that was not asked.
         is_notable: Its details are worth keeping as long as the window.
     """
 
@@ -169,6 +178,7 @@ class WindowRecord:
     shapes: Sequence[FloatArray | None] = ()
     details: str = "{}"
     alerts: Sequence[AlertRecord] = ()
+    firing: Collection[FiringKey] | None = None
     is_notable: bool = False
 
 

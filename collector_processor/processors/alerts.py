@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import Field, model_validator
 
 from collector_processor.processors.evaluation import (
+    COMMON_CHANGE,
     DRIFT,
     GRADUAL_CORRELATION_DRIFT,
     GRADUAL_DRIFT,
@@ -124,6 +125,8 @@ class Transition:
 
 # What shows in a window, or in a day, is no news as a sum of many.
 _PLAINER: Final = (DRIFT, GRADUAL_DRIFT)
+# A day is many windows already, and a change that features have in common begins in one.
+_AT_ONCE: Final = (GRADUAL_DRIFT, SLOW_DRIFT, GRADUAL_CORRELATION_DRIFT, COMMON_CHANGE)
 # How many times as many windows have to be usual for their time: among few rows, a mild shift is at times.
 _USUAL_WINDOWS: Final = 3
 _NUMBERS: Final = ("clear", "usual", "since_unix_nano", "seen_unix_nano")
@@ -154,15 +157,51 @@ class AlertBook:
         for feature in window.features:
             for check in feature.checks:
                 key = AlertKey(window.model, feature.subject, check.name, window.segment)
-                transition = self._observe(key, check, feature, window)
+                transition = self.judge(key, check, feature, window)
                 if transition is not None:
                     transitions.append(transition)
         return transitions
+
+    def judge(
+        self, key: AlertKey, check: Check, feature: FeatureEvaluation, window: WindowEvaluation
+    ) -> Transition | None:
+        """Take one answer of a window in, and return what becomes of its alert if it now fires or has resolved."""
+        settings = self._settings
+        breached = check.breaches(settings.alpha)
+        known = self.alerts.get(key)
+        if known is None:
+            if not breached or not self._has_room():
+                return None
+            known = Alert()
+        alert = self.alerts[key] = known.ready(window)
+        alert.seen_unix_nano = window.end_unix_nano
+        alert.recent = [*alert.recent, breached][-settings.windows :]
+        is_clear = check.score < settings.clear_ratio * check.threshold
+        alert.clear = alert.clear + 1 if is_clear else 0
+        alert.usual = alert.usual + 1 if is_clear or check.overruled_by else 0
+        needed = 1 if check.name in _AT_ONCE else settings.breaches
+        after = self._next_state(alert, needed)
+        if alert.state is not after:
+            if (alert.state, after) == (AlertState.FIRING, AlertState.QUIET):
+                alert.recent = []
+            alert.state = after
+            alert.since_unix_nano = window.end_unix_nano
+        # What was told is told again only where it is otherwise now.
+        if known.state is after or AlertState.FIRING not in (known.state, after):
+            return None
+        state = AlertState.FIRING if after is AlertState.FIRING else AlertState.QUIET
+        return Transition(key, state, check, feature, window, self._reason(alert, check, window))
 
     def state(self, key: AlertKey) -> AlertState:
         """Where an alert stands."""
         alert = self.alerts.get(key)
         return alert.state if alert else AlertState.QUIET
+
+    def end(self, key: AlertKey) -> None:
+        """Make an alert quiet that no window will say anything about any more."""
+        known = self.alerts.get(key)
+        if known is not None:
+            self.alerts[key] = Alert(since_unix_nano=known.seen_unix_nano, seen_unix_nano=known.seen_unix_nano)
 
     def of(self, model: ModelKey, segment: Segment | None) -> dict[AlertKey, Alert]:
         """Those about a model, or a slice of it."""
@@ -195,36 +234,6 @@ class AlertBook:
                 Segment(*segment) if segment else None,
             )
             self.alerts[key] = _decode(json.loads(value))
-
-    def _observe(
-        self, key: AlertKey, check: Check, feature: FeatureEvaluation, window: WindowEvaluation
-    ) -> Transition | None:
-        settings = self._settings
-        breached = check.breaches(settings.alpha)
-        known = self.alerts.get(key)
-        if known is None:
-            if not breached or not self._has_room():
-                return None
-            known = Alert()
-        alert = self.alerts[key] = known.ready(window)
-        alert.seen_unix_nano = window.end_unix_nano
-        alert.recent = [*alert.recent, breached][-settings.windows :]
-        is_clear = check.score < settings.clear_ratio * check.threshold
-        alert.clear = alert.clear + 1 if is_clear else 0
-        alert.usual = alert.usual + 1 if is_clear or check.overruled_by else 0
-        # A day is many windows already.
-        needed = 1 if check.name in (GRADUAL_DRIFT, SLOW_DRIFT, GRADUAL_CORRELATION_DRIFT) else settings.breaches
-        after = self._next_state(alert, needed)
-        if alert.state is not after:
-            if (alert.state, after) == (AlertState.FIRING, AlertState.QUIET):
-                alert.recent = []
-            alert.state = after
-            alert.since_unix_nano = window.end_unix_nano
-        # What was told is told again only where it is otherwise now.
-        if known.state is after or AlertState.FIRING not in (known.state, after):
-            return None
-        state = AlertState.FIRING if after is AlertState.FIRING else AlertState.QUIET
-        return Transition(key, state, check, feature, window, self._reason(alert, check, window))
 
     def _has_room(self) -> bool:
         """Whether one more alert can be remembered, if need be by forgetting those that are quiet."""

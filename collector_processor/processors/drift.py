@@ -16,18 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
 
-from collector_processor.component import Consumer, DeadLetters, Entry, Event, Log, Request, Results, Store
+from collector_processor.component import Consumer, DeadLetters, Entry, Log, Request, Results, Store
 from collector_processor.errors import StartError
 from collector_processor.history import AlertRecord, WindowRecord
 from collector_processor.processors import checkpoint, report
-from collector_processor.processors.alerts import AlertBook, AlertState
+from collector_processor.processors.alerts import Alert, AlertBook, AlertState
+from collector_processor.processors.common_changes import SECTION as COMMON_CHANGES
 from collector_processor.processors.common_changes import CommonChanges
 from collector_processor.processors.deduplication import Deduplicator
-from collector_processor.processors.evaluation import (
-    DRIFT,
-    Evaluator,
-    WindowEvaluation,
-)
+from collector_processor.processors.evaluation import Evaluator, WindowEvaluation
 from collector_processor.processors.evaluation.classifier import RowClassifier
 from collector_processor.processors.merging import SOURCE, Merger
 from collector_processor.processors.plain_histograms import SECTION as HISTOGRAMS
@@ -39,9 +36,10 @@ from collector_processor.processors.references.history import WindowHistory
 from collector_processor.processors.references.named import NamedReferences, Selection
 from collector_processor.processors.references.watching import BaselineWatch
 from collector_processor.processors.series import ConceptAlarm, SeriesWatch
-from collector_processor.processors.series.alarms import alarm_event, series_of
+from collector_processor.processors.series.alarms import series_of
 from collector_processor.processors.settings import DriftSettings
 from collector_processor.processors.silence import say_why_not
+from collector_processor.processors.telling import news
 from collector_processor.processors.windows import Window, WindowStore
 from collector_processor.self_telemetry import SelfTelemetry
 from otel_ml import semconv
@@ -109,7 +107,7 @@ class DriftProcessor:
         self._increments = Increments(settings)
         self._merger = Merger(self._windows, self._deduplicator, self._increments, telemetry)
         self._alerts = AlertBook(settings.alerts)
-        self._common_changes = CommonChanges(settings.alerts.alpha, settings.alerts.windows)
+        self._common_changes = CommonChanges(settings.alerts, self._alerts, settings.window)
         self._series = SeriesWatch(settings.slow_drift, settings.concept, settings.alerts.alpha)
         self._references = references = References(baselines)
         self._evaluator = Evaluator(
@@ -164,6 +162,11 @@ class DriftProcessor:
             self._evaluator.deciding.restore(self._store)
         except Exception as error:
             # Of another version, perhaps: better to begin anew than not at all.
+            self._telemetry.failed("restore", error)
+        try:
+            # In any case: an alert that was restored is to end, whatever else is not known any more.
+            self._common_changes.restore(self._store.read(COMMON_CHANGES))
+        except Exception as error:
             self._telemetry.failed("restore", error)
         await self._read_on()
         self._run("close_windows", self._close_windows)
@@ -242,7 +245,8 @@ class DriftProcessor:
             async with self._closing:
                 due = self._windows.close_due()
                 await self._conclude(due)
-                if due and self._checkpoint_interval_s is not None:
+                ended = await self._end_unheard()
+                if (due or ended) and self._checkpoint_interval_s is not None:
                     # Or a crash would bring back a window that is already concluded.
                     await self._write()
                 await self._put_aside()
@@ -298,25 +302,11 @@ class DriftProcessor:
         self._telemetry.count(semconv.PROCESSOR_WINDOWS, processor_outcome=outcome)
         say_why_not(self._telemetry, evaluation, self._settings.min_rows)
         now = time.time_ns()
-        events: list[Event] = []
-        told: list[AlertRecord] = []
         # In the thread, because the first one loads scipy.stats: a second in which nobody would be answered.
-        change = await self._in_thread(partial(self._common_changes.observe, evaluation))
-        if change is not None:
-            events.append(report.common_change_event(evaluation, change, now))
-            told.append(alert_record(events[-1], evaluation.model))
-        for transition in self._alerts.observe(evaluation):
-            is_part = transition.key.check == DRIFT and self._common_changes.explains(
-                transition.key.model, transition.key.feature
-            )
-            cause = report.COMMON_CHANGE if is_part else self._alerts.told_by(transition.key)
-            found = report.events(transition, now, cause)
-            events.extend(found)
-            told.append(alert_record(found[0], evaluation.model, evaluation.segment, transition.key.feature))
+        standing = await self._in_thread(partial(self._common_changes.observe, evaluation))
+        events, told = news(evaluation, self._alerts, self._common_changes, standing, changed, now)
         for alarm in changed:
             self._telemetry.count(semconv.CONCEPT_ALARMS, **series_of(alarm))
-            events.append(alarm_event(alarm, now))
-            told.append(alert_record(events[-1], evaluation.model, None, alarm.feature))
         for event in events:
             if event.name != semconv.EVENT_DRIFT_DETECTED:
                 _log.info("%s", event.body)
@@ -328,6 +318,18 @@ class DriftProcessor:
             gauges = [*gauges, *report.alert_measurements(self._alerts.of(*subject))]
             await self._results.consume(Results(report.points(gauges, now), events))
         await self._store.write({}, [await self._in_thread(partial(self._record, evaluation, told))])
+
+    async def _end_unheard(self) -> bool:
+        """Tell that changes are over that nobody can say anything about any more; whether there was one."""
+        ended, now = self._common_changes.unheard(), time.time_ns()
+        for told in ended:
+            event = report.common_change_event(told, now)
+            gauges = report.alert_measurements({told.key: Alert()})
+            await self._results.consume(Results(report.points(gauges, now), [event]))
+            await self._store.write({}, told=[alert_record(event, told.model)])
+            self._common_changes.end(told.model)
+            _log.info("%s", event.body)
+        return bool(ended)
 
     def _record(self, evaluation: WindowEvaluation, told: Sequence[AlertRecord]) -> WindowRecord:
         baseline = self._references.find(evaluation.model)
@@ -370,10 +372,14 @@ class DriftProcessor:
         parts = self._windows, self._deduplicator, self._alerts, self._evaluator.correction, position
         changes: checkpoint.Changes = {}
         if self._keeps_all:
-            kept = checkpoint.sections(*parts) | {HISTOGRAMS: self._increments.encode()}
+            kept = checkpoint.sections(*parts)
+            kept |= {HISTOGRAMS: self._increments.encode(), COMMON_CHANGES: self._common_changes.encode()}
         else:
             kept, changed = checkpoint.increment(*parts)
-            changes = changed | {HISTOGRAMS: self._increments.changes()}
+            changes = changed | {
+                HISTOGRAMS: self._increments.changes(),
+                COMMON_CHANGES: self._common_changes.changes(),
+            }
         others = {**self._evaluator.deciding.sections(), **self._series.sections(), **self._history.sections()}
         self._keeps_all = True
         await self._store.write({**kept, **others}, changes=changes)

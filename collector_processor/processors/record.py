@@ -16,6 +16,7 @@ from collector_processor.history import (
     CallFigures,
     Column,
     Figures,
+    FiringKey,
     Flag,
     Subject,
     WindowLine,
@@ -93,6 +94,7 @@ def window_record(
         [None if shape is None else shape.shares for shape in shapes],
         _json(details(window, alpha)),
         alerts,
+        [FiringKey(key.check, *_told_of(key.feature)) for key in firing],
         is_notable=bool(alerts),
     )
 
@@ -111,14 +113,12 @@ def alert_record(
         key: The column that it is about, if it is about one.
     """
     attributes = event.attributes
-    is_joint = key is None or key.role is FeatureRole.JOINT
     return AlertRecord(
         # Of the window, so that what is told late, or of a past that is sent at once, stands where it happened.
         int(attributes.get(semconv.WINDOW_END, event.time_unix_nano)),  # type: ignore[arg-type]  # an integer, of ours
         subject_of(model, segment),
         str(attributes.get(semconv.ALERT_NAME, attributes.get(semconv.DRIFT_SERIES, event.name))),
-        "" if is_joint or key is None else key.role.value,
-        "" if is_joint or key is None else key.name,
+        *_told_of(key),
         str(attributes.get(semconv.ALERT_STATE, "told")),
         str(attributes.get(semconv.ALERT_REASON, event.body)),
         dict(attributes),
@@ -144,6 +144,11 @@ def details(window: WindowEvaluation, alpha: float) -> dict[str, Any]:
         ],
         "features": [_feature(feature, alpha) for feature in window.features],
     }
+
+
+def _told_of(key: FeatureKey | None) -> tuple[str, str]:
+    """Role and name of the column that an alert is about; the key of columns together means nothing to anybody."""
+    return ("", "") if key is None or key.role is FeatureRole.JOINT else (key.role.value, key.name)
 
 
 def _calls(calls: CallSummary) -> CallFigures:

@@ -9,8 +9,10 @@ from typing import Final
 
 from collector_processor.component import AttributeValue, Event, Point, Severity
 from collector_processor.processors.alerts import Alert, AlertKey, AlertState, Transition
+from collector_processor.processors.common_changes import Told
 from collector_processor.processors.evaluation import (
     CLASSIFIER_DRIFT,
+    COMMON_CHANGE,
     DRIFT,
     DRIFT_CHECKS,
     QUALITY_CHECKS,
@@ -21,14 +23,12 @@ from collector_processor.processors.references.settings import BASELINE
 from collector_processor.processors.windows.overflow import OVERFLOW_COLUMN, is_mixed
 from otel_ml import semconv
 from otel_ml.drift.classifier import ClassifierResult
-from otel_ml.drift.explanation import Attribution, CommonChange, MovedCell
+from otel_ml.drift.explanation import Attribution, MovedCell
 from otel_ml.drift.labels import LabelShift
 from otel_ml.semconv import Metric
 from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
 from otel_ml.sketch.feature import FeatureKey, FeatureRole, ModelKey
 from otel_ml.sketch.snapshot import Segment
-
-COMMON_CHANGE: Final = "common_change"
 
 # Features that an event names as what can account for a prediction's drift, and the share from which on it does.
 _ATTRIBUTED: Final = 5
@@ -136,28 +136,26 @@ def points(gauges: Iterable[Measurement], now_unix_nano: int) -> list[Point]:
     ]
 
 
-def common_change_event(window: WindowEvaluation, change: CommonChange, now_unix_nano: int) -> Event:
-    """One event for all the features that began to drift together."""
-    name = " ".join(part for part in window.model if part)
-    reason = (
-        f"{len(change.features)} of {change.measured} features began to drift at once, where {change.usual_rate:.1%} "
-        f"usually do in a window (p={change.p_value:.2g}): one change upstream"
-    )
+def common_change_event(told: Told, now_unix_nano: int) -> Event:
+    """One event for all the features that began to drift together, and one when that is over."""
+    name = " ".join(part for part in told.model if part)
+    state = "firing" if told.is_firing else "resolved"
+    attributes = {
+        **_model_attributes(told.model),
+        semconv.ALERT_NAME: COMMON_CHANGE,
+        semconv.ALERT_STATE: state,
+        semconv.ALERT_REASON: told.reason,
+        semconv.ALERT_FEATURES: told.features,
+    }
+    if told.window is not None:
+        attributes[semconv.ALERT_FEATURES] = _most_important_first(told.window, told.features)
+        attributes |= _window_attributes(told.window)
     return Event(
         semconv.EVENT_ALERT,
-        Severity.WARN,
-        f"{name}: {COMMON_CHANGE} firing: {reason}",
+        Severity.WARN if told.is_firing else Severity.INFO,
+        f"{name}: {COMMON_CHANGE} {state}: {told.reason}",
         now_unix_nano,
-        {
-            **_model_attributes(window.model),
-            semconv.ALERT_NAME: COMMON_CHANGE,
-            semconv.ALERT_STATE: "firing",
-            semconv.ALERT_REASON: reason,
-            semconv.ALERT_FEATURES: _most_important_first(window, change),
-            semconv.WINDOW_START: window.start_unix_nano,
-            semconv.WINDOW_END: window.end_unix_nano,
-            semconv.WINDOW_ROWS: window.rows,
-        },
+        attributes,
     )
 
 
@@ -237,12 +235,8 @@ def _event_attributes(transition: Transition) -> dict[str, AttributeValue]:
         semconv.DRIFT_METHOD: check.method,
         semconv.DRIFT_SCORE: check.score,
         semconv.DRIFT_THRESHOLD: check.threshold,
-        semconv.WINDOW_START: window.start_unix_nano,
-        semconv.WINDOW_END: window.end_unix_nano,
-        semconv.WINDOW_ROWS: window.rows,
+        **_window_attributes(window),
     }
-    if window.revision:
-        attributes[semconv.WINDOW_REVISION] = window.revision
     if check.method_reason is not None:
         attributes[semconv.DRIFT_METHOD_REASON] = check.method_reason
     if check.p_value is not None:
@@ -290,13 +284,23 @@ def _shares(attribution: Attribution) -> tuple[str, ...]:
     return tuple(f"{name} {share:.2f}" for name, share in (*told, (_UNEXPLAINED, attribution.unexplained)))
 
 
-def _most_important_first(window: WindowEvaluation, change: CommonChange) -> tuple[str, ...]:
+def _window_attributes(window: WindowEvaluation) -> dict[str, AttributeValue]:
+    revision = {semconv.WINDOW_REVISION: window.revision} if window.revision else {}
+    return {
+        semconv.WINDOW_START: window.start_unix_nano,
+        semconv.WINDOW_END: window.end_unix_nano,
+        semconv.WINDOW_ROWS: window.rows,
+        **revision,
+    }
+
+
+def _most_important_first(window: WindowEvaluation, features: Sequence[str]) -> tuple[str, ...]:
     ranks = {
         feature.key.name: feature.rank.place
         for feature in window.features
         if feature.rank is not None and feature.key.role is FeatureRole.FEATURE
     }
-    return tuple(sorted(change.features, key=lambda name: ranks.get(name, len(ranks) + 1)))
+    return tuple(sorted(features, key=lambda name: ranks.get(name, len(ranks) + 1)))
 
 
 def _exemplars_of(feature: FeatureEvaluation, check: str) -> list[Exemplar]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from collector_processor.errors import StartError
-from collector_processor.history import Archive, WindowRecord
+from collector_processor.history import AlertRecord, Archive, WindowRecord
 from collector_processor.store import history as past
 from collector_processor.store.directory import make_private
 
@@ -102,10 +102,11 @@ class SqliteStore:
         sections: Mapping[str, Mapping[str, bytes]],
         history: Sequence[WindowRecord] = (),
         changes: Mapping[str, Mapping[str, bytes | None]] | None = None,
+        told: Sequence[AlertRecord] = (),
     ) -> None:
         """Replace whole sections, change entries of others (None removes one), add to the history: all or nothing."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._write, sections, history, changes or {})
+        await loop.run_in_executor(self._thread, self._write, sections, history, changes or {}, told)
 
     async def ask(self, question: Callable[[Archive], ResultT]) -> ResultT:
         """The answer to a question about the history, found in a thread for readers."""
@@ -138,6 +139,7 @@ class SqliteStore:
         sections: Mapping[str, Mapping[str, bytes]],
         history: Sequence[WindowRecord],
         changes: Mapping[str, Mapping[str, bytes | None]],
+        told: Sequence[AlertRecord],
     ) -> None:
         connection, now = self._opened, time.time_ns()
         connection.execute("BEGIN IMMEDIATE")
@@ -157,7 +159,7 @@ class SqliteStore:
                     ((section, key, value) for key, value in entries_or_none.items() if value is not None),
                 )
             assert self._writer is not None, "a history is written before the store was started"
-            self._writer.write(history, now)
+            self._writer.write(history, now, told)
             if history and time.monotonic() - self._pruned_s > _PRUNE_EVERY_S:
                 past.prune(connection, now - self._retention_ns, now - self._details_retention_ns)
                 self._pruned_s = time.monotonic()

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from otel_ml.cli.files import is_address, write
+from otel_ml.cli.numbers import Number
 
 _DURATION: Final = re.compile(r"[1-9][0-9]*[smhd]")
 
 
-class _Number(click.FloatRange):
-    """A range without NaN, which is neither above nor below anything, and without infinity."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is no number to compare with", param, ctx)
-        return number
-
-
-_SHARE: Final = _Number(0, 1)
-_SCORE: Final = _Number(0)
+_SHARE: Final = Number(0, 1)
+_SCORE: Final = Number(0)
 
 
 def _duration(_: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -100,14 +90,6 @@ def rules() -> None:
 @click.option("--errors", type=_SHARE, default=0.05, show_default=True, help="Share of failing calls for a ticket.")
 @click.option("--lost", type=_SHARE, default=0.5, show_default=True, help="Share missing at which a feature is lost.")
 @click.option(
-    "--common-features",
-    type=click.IntRange(min=2),
-    default=5,
-    show_default=True,
-    help="So many drifting features of a model are one change.",
-)
-@click.option("--common-share", type=_SHARE, default=0.3, show_default=True, help="And at least this share of them.")
-@click.option(
     "--statistic",
     default="psi",
     show_default=True,
@@ -132,8 +114,6 @@ def export(
     silent_after: str,
     errors: float,
     lost: float,
-    common_features: int,
-    common_share: float,
     statistic: str,
     fires_above: float,
     clears_below: float,
@@ -164,8 +144,6 @@ def export(
         silent_after=silent_after,
         error_share=errors,
         lost_share=lost,
-        common_features=common_features,
-        common_share=common_share,
         statistic=statistic,
         fires_above=fires_above,
         clears_below=clears_below,

@@ -37,7 +37,7 @@ def test_thresholds_end_up_in_the_rules(tmp_path):
         "2h",
     ]
     arguments += ["--silent-after", "45m", "--errors", "0.2", "--lost", "0.8", "--missing-above", "0.4"]
-    arguments += ["--common-features", "9", "--common-share", "0.6", "--histograms", "native"]
+    arguments += ["--histograms", "native"]
 
     done = run("-o", tmp_path, *arguments)
 
@@ -57,8 +57,6 @@ def test_thresholds_end_up_in_the_rules(tmp_path):
     assert "[45m]" in found["MLModelSilent"]["expr"]
     assert found["MLInferenceErrors"]["expr"].endswith("> 0.2")
     assert ">= 0.8" in found["MLFeatureLost"]["expr"]
-    assert ">= 9" in found["MLCommonChange"]["expr"]
-    assert ">= 0.6" in found["MLCommonChange"]["expr"]
     assert "histogram_count" in found["model:ml_inference_calls:rate5m"]["expr"]
 
 

@@ -40,6 +40,8 @@ CLASSIFIER_DRIFT: Final = "classifier_drift"
 """A classifier can tell the rows of a window from those of the training data."""
 LABEL_SHIFT: Final = "label_shift"
 """The labels of a window are likely to be others than the baseline's, as its predictions tell."""
+COMMON_CHANGE: Final = "common_change"
+"""Many features began to drift at once: told as one, beside their own alerts."""
 DRIFT_CHECKS: Final = (
     DRIFT,
     GRADUAL_DRIFT,

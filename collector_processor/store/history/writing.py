@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from collector_processor.history import AlertRecord, Flag, Subject, WindowRecord
+from collector_processor.history import AlertRecord, FiringKey, Subject, WindowRecord
 from collector_processor.store.history.packing import (
     pack_calls,
     pack_columns,
@@ -18,10 +18,8 @@ from collector_processor.store.history.packing import (
     pack_text,
     parts,
 )
-from otel_ml import semconv
 from otel_ml.drawing.frame import Frame
 
-_COMMON_CHANGE: Final = "common_change"
 _REMEMBERED: Final = 2000
 
 
@@ -40,10 +38,12 @@ class Writer:
         """Remember nothing: a transaction was undone, or something was taken out."""
         self._numbers.clear()
 
-    def write(self, records: Iterable[WindowRecord], written: int) -> None:
-        """Add windows at a time in nanoseconds; one that is there already is replaced."""
+    def write(self, records: Iterable[WindowRecord], written: int, told: Iterable[AlertRecord] = ()) -> None:
+        """Add windows, and what was told of none, at a time in nanoseconds; a window that is there is replaced."""
         for record in records:
             self._write(record, written)
+        for alert in told:
+            _write_alert(self._connection, alert, written)
 
     def _write(self, record: WindowRecord, written: int) -> None:
         connection, line = self._connection, record.line
@@ -82,9 +82,10 @@ class Writer:
             "INSERT OR REPLACE INTO detail VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (subject, start, end, layout, record.is_notable, frames, shapes, pack_text(record.details), written),
         )
-        _end_common_change(connection, subject, record)
         for alert in record.alerts:
             _write_alert(connection, alert, written)
+        if record.firing is not None:
+            _keep_firing(connection, subject, record.firing)
 
     def _frames(self, frames: Sequence[Frame | None]) -> int:
         key = ("frames", tuple(map(id, frames)))
@@ -166,21 +167,13 @@ def _write_alert(connection: sqlite3.Connection, alert: AlertRecord, written: in
         connection.execute("DELETE FROM firing WHERE subject = ? AND check_name = ? AND role = ? AND name = ?", about)
 
 
-def _end_common_change(connection: sqlite3.Connection, subject: int, record: WindowRecord) -> None:
-    """Forget a change that many features had in common once none of them drifts any more: no event tells its end."""
-    found = connection.execute(
-        "SELECT attributes FROM firing WHERE subject = ? AND check_name = ?", (subject, _COMMON_CHANGE)
-    ).fetchone()
-    if found is None or record.line.outcome != "evaluated":
-        return
-    attributes = json.loads(found[0])
-    if record.line.end_unix_nano <= attributes.get(semconv.WINDOW_END, 0):
-        return
-    features = set(attributes.get(semconv.ALERT_FEATURES, ()))
-    drifts = record.figures["flags"] & (Flag.BREACH | Flag.FIRING) > 0
-    columns = zip(record.columns, drifts.tolist(), strict=True)
-    if not any(drifted and column.role == "feature" and column.name in features for column, drifted in columns):
-        connection.execute("DELETE FROM firing WHERE subject = ? AND check_name = ?", (subject, _COMMON_CHANGE))
+def _keep_firing(connection: sqlite3.Connection, subject: int, firing: Iterable[FiringKey]) -> None:
+    """Forget what does not fire any more though nobody said so: who would have said it began anew, perhaps."""
+    kept = connection.execute("SELECT check_name, role, name FROM firing WHERE subject = ?", (subject,)).fetchall()
+    connection.executemany(
+        "DELETE FROM firing WHERE subject = ? AND check_name = ? AND role = ? AND name = ?",
+        ((subject, *key) for key in set(kept).difference(firing)),
+    )
 
 
 def _json(attributes: Mapping[str, object]) -> str:

@@ -21,7 +21,7 @@ _WRITTEN: Final = "Written by `otel-ml rules export`; change it there, or in a c
 
 def groups(options: RuleOptions) -> Mapping[str, tuple[Group, ...]]:
     """Groups of rules by the file they are in."""
-    by_state = (recorded(options), drift(options), quality(options), telemetry(options), pipeline())
+    by_state = (recorded(options), drift(), quality(options), telemetry(options), pipeline())
     return {RULES: by_state, THRESHOLDS: (thresholds(options),)}
 
 

@@ -31,25 +31,18 @@ def recorded(options: RuleOptions) -> Group:
     )
 
 
-def drift(options: RuleOptions) -> Group:
+def drift() -> Group:
     """Alerts of the processor about drift. It asks for persistence and lets go late, so these need no `for`."""
-    drifting = (
-        f"max by ({EACH_FEATURE}) "
-        f"({promql.series(semconv.ALERT_STATE_METRIC, _names(_OF_A_COLUMN), _IS_FEATURE, WHOLE)}) == {promql.FIRING}"
-    )
-    features = promql.series(semconv.FEATURE_MISSING_RATIO, WHOLE)
-    together = f"count by ({EACH_MODEL}) ({drifting})"
-    of_all = f"count by ({EACH_MODEL}) (count by ({EACH_FEATURE}) ({features}))"
     return Group(
         "otel-ml-drift",
         (
             Alert(
                 "MLCommonChange",
-                f"{together} >= {options.common_features}\nand\n{together} / {of_all} >= {options.common_share:g}",
+                _firing("common_change"),
                 "ticket",
-                f"{SUBJECT}: {{{{ $value }}}} features drift at once",
+                f"{SUBJECT}: many features began to drift at once",
                 "Features that begin to drift together usually are one change upstream, or another population. Alerts"
-                " of the single features are held back.",
+                f" of the single features are held back. {_WHY}",
             ),
             Alert(
                 "MLFeatureDrift",

@@ -24,8 +24,6 @@ class RuleOptions:
         silent_after: How long a model may be without rows.
         error_share: Share of failing calls that is worth a ticket.
         lost_share: Share of rows without a feature from which on it counts as lost.
-        common_features: So many features of a model that drift at once are one change.
-        common_share: And they are at least this share of its features.
         statistic: Of the rules with thresholds of their own: by what drift is measured.
         fires_above: Likewise: score at which they fire.
         clears_below: Likewise: score at which they resolve.
@@ -41,8 +39,6 @@ class RuleOptions:
     silent_after: str = "30m"
     error_share: float = 0.05
     lost_share: float = 0.5
-    common_features: int = 5
-    common_share: float = 0.3
     statistic: str = "psi"
     fires_above: float = 0.2
     clears_below: float = 0.15

@@ -101,8 +101,6 @@ def test_prometheus_takes_the_rules(histograms, tmp_path):
         "2h",
         0.01,
         0.9,
-        3,
-        0.1,
         "ks",
         0.1,
         0.05,

@@ -404,7 +404,8 @@ def test_a_window_that_is_not_the_newest_keeps_its_first_verdict():
 def test_series_and_common_changes_count_a_window_once():
     """What was seen first stays: a sum cannot be taken back."""
     concept = [ConceptSettings(method="page_hinkley", series="drift_score")]
-    series, changes = SeriesWatch(SlowDriftSettings(), concept, 0.05), CommonChanges(0.05, 3)
+    series = SeriesWatch(SlowDriftSettings(), concept, 0.05)
+    changes = CommonChanges(AlertSettings(), AlertBook(AlertSettings()), 300.0)
     for number in range(3):
         series.observe(evaluation(0.1, number=number))
         changes.observe(evaluation(0.1, number=number))

@@ -8,9 +8,11 @@ import pytest
 from processor_samples import MINUTE, MODEL, START
 from reference_samples import AMOUNT
 
+from collector_processor.component import Severity
 from collector_processor.history import Column, Flag, Subject, WindowLine
 from collector_processor.processors import report
 from collector_processor.processors.alerts import AlertKey, AlertState, Transition
+from collector_processor.processors.common_changes import SUBJECT, Told
 from collector_processor.processors.evaluation import Check, FeatureEvaluation, WindowEvaluation
 from collector_processor.processors.evaluation.findings import Rank
 from collector_processor.processors.evaluation.shapes import Shape
@@ -20,7 +22,7 @@ from collector_processor.processors.series.concept import ConceptAlarm
 from otel_ml.drawing.frame import frame_of
 from otel_ml.drift.classifier import ClassifierResult
 from otel_ml.drift.detector import DriftResult
-from otel_ml.drift.explanation import Attribution, CommonChange, MovedCell
+from otel_ml.drift.explanation import Attribution, MovedCell
 from otel_ml.drift.labels import LabelShift
 from otel_ml.drift.labels.shift import LabelShare
 from otel_ml.drift.quality import DataQuality, QualityRatio
@@ -364,11 +366,29 @@ def test_an_alert_of_columns_together_is_of_no_single_one(key, name):
 
 def test_a_change_that_features_have_in_common_is_of_the_model():
     """It names them itself."""
-    event = report.common_change_event(window(column()), CommonChange(["amount", "age"], 5, 0.01, 1e-4), START)
+    event = report.common_change_event(Told(MODEL, True, ("amount", "age"), "why", window(column())), START)
     told = alert_record(event, MODEL)
 
     assert (told.check, told.role, told.column, told.state) == ("common_change", "", "", "firing")
     assert told.attributes["ml.alert.features"] == ("amount", "age")
+
+
+def test_a_change_of_which_no_window_tells_any_more_ended_when_that_was_told():
+    """There is no window of which it could be said."""
+    event = report.common_change_event(Told(MODEL, False, ("amount", "age"), "why"), START)
+    told = alert_record(event, MODEL)
+
+    assert (told.check, told.state, told.time_unix_nano) == ("common_change", "resolved", START)
+    assert event.severity is Severity.INFO
+
+
+def test_what_fires_after_a_window_is_named_as_what_was_told():
+    """So that the history can tell which of its alerts are no longer true."""
+    keys = [AlertKey(MODEL, AMOUNT, "drift"), AlertKey(MODEL, SUBJECT, "common_change")]
+
+    record = window_record(window(column()), ALPHA, firing=keys)
+
+    assert record.firing == [("drift", "feature", "amount"), ("common_change", "", "")]
 
 
 def test_a_series_that_changed_is_told_once():

@@ -11,6 +11,7 @@ from reference_samples import HOUR, MONDAY, closed
 
 from collector_processor.processors import report
 from collector_processor.processors.alerts import AlertBook, AlertKey, AlertSettings
+from collector_processor.processors.common_changes import Told
 from collector_processor.processors.evaluation import Check, Evaluator, FeatureEvaluation
 from collector_processor.processors.evaluation.causes import with_causes
 from collector_processor.processors.evaluation.measurement import Measurement
@@ -20,7 +21,6 @@ from collector_processor.processors.settings import DriftSettings
 from otel_ml import semconv
 from otel_ml.baseline import Baseline
 from otel_ml.drift import create
-from otel_ml.drift.explanation import CommonChange
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureKind, FeatureRole
 
 ROWS = 4_000
@@ -209,8 +209,8 @@ def test_the_history_keeps_what_a_console_sorts_by(baseline):
 
 def test_a_common_change_names_the_most_important_feature_first(baseline):
     """Of many features, somebody has to be the first to be looked at."""
-    change = CommonChange(["age", "idle", "income"], 4, 0.05, 1e-6)
-    event = report.common_change_event(evaluate(baseline, income=1.0, age=1.0, idle=1.0), change, 0)
+    window = evaluate(baseline, income=1.0, age=1.0, idle=1.0)
+    event = report.common_change_event(Told(MODEL, True, ("age", "idle", "income"), "why", window), 0)
 
     assert event.attributes[semconv.ALERT_FEATURES] == ("income", "age", "idle")
 

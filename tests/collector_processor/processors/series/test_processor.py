@@ -35,7 +35,7 @@ class Memory(Shelf):
         super().__init__()
         self.history = []
 
-    async def write(self, sections, history=(), changes=None):
+    async def write(self, sections, history=(), changes=None, told=()):
         self.take(sections, changes)
         self.history += history
 

@@ -9,7 +9,7 @@ from history_samples import HOUR, alert, columns, figures_of, record, subject
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector_processor.history import FIGURES, CallFigures, Column, Flag, Subject
+from collector_processor.history import FIGURES, CallFigures, Column, FiringKey, Flag, Subject
 from collector_processor.store.history import SCHEMA, SqliteArchive, Writer, prune
 from collector_processor.store.history.packing import PART
 from collector_processor.store.sqlite import SqliteStore
@@ -125,6 +125,33 @@ def test_what_fires_is_known_until_it_resolves(connection, archive):
         ("firing", "drift"),
     ]
     assert archive.alerts(0, 10, model="another") == []
+
+
+def test_what_does_not_fire_any_more_is_forgotten_though_nobody_told_so(connection, archive):
+    """A processor that began anew does not know what fired before; a window says nothing of other models."""
+    other = subject("churn")
+    told = [alert(time=1), alert(time=1, check="missing"), alert(time=1, whose=other)]
+    write(connection, [record(0, alerts=told)])
+    before = [found.check for found in archive.firing("fraud")]
+
+    write(connection, [record(HOUR, firing=[FiringKey("missing", "feature", "f000")])])
+
+    assert sorted(before) == ["drift", "missing"]
+    assert [found.check for found in archive.firing("fraud")] == ["missing"]
+    assert [found.check for found in archive.firing("churn")] == ["drift"]
+
+
+def test_an_alert_can_end_without_a_window(connection, archive):
+    """Of a model that is gone, say."""
+    write(connection, [record(0, alerts=[alert(time=1)])])
+
+    Writer(connection).write([], 9 * HOUR, [alert("resolved", time=9 * HOUR)])
+
+    assert archive.firing() == []
+    assert [(told.state, told.time_unix_nano) for told in archive.alerts(0, ALWAYS)] == [
+        ("resolved", 9 * HOUR),
+        ("firing", 1),
+    ]
 
 
 def test_names_that_mean_something_elsewhere_are_only_names(connection, archive):
