@@ -246,6 +246,7 @@ _METRIC_USES: Final[dict[semconv.Metric, tuple[Use, ...]]] = {
     semconv.PROCESSOR_HISTOGRAMS: (Use(semconv.PROCESSOR_OUTCOME),),
     semconv.PROCESSOR_HISTORY_DROPPED: (Use(semconv.DROP_REASON),),
     semconv.PROCESSOR_PRODUCERS_FORGOTTEN: (),
+    semconv.PROCESSOR_CONSOLE_REFUSED: (Use(semconv.DROP_REASON),),
     semconv.PROCESSOR_ERRORS: (Use(semconv.PROCESSOR_TASK),),
     semconv.CONCEPT_ALARMS: _SERIES,
 }

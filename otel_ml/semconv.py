@@ -314,6 +314,12 @@ PROCESSOR_HISTORY_DROPPED: Final = Metric(
     "Past windows that are no reference any more before their time, by reason.",
     "counter",
 )
+PROCESSOR_CONSOLE_REFUSED: Final = Metric(
+    "ml.processor.console.refused",
+    "{request}",
+    "Requests to the console with a token that is wrong, or was not looked at after too many of these, by reason.",
+    "counter",
+)
 PROCESSOR_ERRORS: Final = Metric(
     "ml.processor.errors", "{error}", "Failures of our own that were caught, by task.", "counter"
 )

@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from collector_processor.console.guarding import COOKIE, COOKIE_AGE_S, HEADERS, Gate, local_path
+from collector_processor.console.guesses import Caller, TooManyGuessesError, caller_of
 from collector_processor.console.page import Live, NotFoundError, Page, Request, address
 from collector_processor.console.pages import pages
 from collector_processor.console.settings import ConsoleSettings
@@ -33,6 +34,7 @@ _Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 _HTML: Final = "text/html; charset=utf-8"
 _JSON: Final = "application/json"
 _TYPES: Final = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+_TOO_MANY: Final = "Too many wrong tokens came from here; try again later"
 _LONGEST_FORM: Final = 4096
 # Names of columns are as long as they are; longer than this no request is.
 _LONGEST_PARAMETER: Final = 65_536
@@ -66,19 +68,6 @@ def application(
         status, body = found
         return Response(body, status, media_type=_JSON if as_json else _HTML)
 
-    async def log_in(http: HttpRequest) -> Response:
-        wanted = local_path(http.query_params.get("next", "/")[:_LONGEST_PARAMETER])
-        if not gate.asks:
-            return RedirectResponse(wanted, 303)
-        if http.method != "POST":
-            return Response(templates.plain("login.html", next=wanted, is_wrong=False), media_type=_HTML)
-        session = gate.session(await _posted_token(http))
-        if session is None:
-            return Response(templates.plain("login.html", next=wanted, is_wrong=True), 403, media_type=_HTML)
-        answer = RedirectResponse(wanted, 303)
-        answer.set_cookie(COOKIE, session, COOKIE_AGE_S, httponly=True, samesite="lax", secure=settings.tls is not None)
-        return answer
-
     async def asset(http: HttpRequest) -> Response:
         found = assets.get(http.path_params["name"])
         if found is None:
@@ -88,10 +77,13 @@ def application(
     async def guarded(http: HttpRequest, endpoint: _Endpoint, *, is_open: bool) -> Response:
         if not gate.knows_host(http.headers.get("host", "")):
             return Response("this name does not lead here (use 127.0.0.1 or localhost)\n", 421, media_type="text/plain")
-        if is_open or gate.admits(http.headers):
-            return await endpoint(http)
         # Not `http.url`: what that makes of the path depends on what the client calls us.
         path = http.scope["path"]
+        try:
+            if is_open or gate.admits(http.headers, _caller(http)):
+                return await endpoint(http)
+        except TooManyGuessesError as error:
+            return _refused(error, path)
         if path.endswith(".json"):
             body = {"error": "a token is needed (authorization: Bearer …)"}
             return Response(json.dumps(body), 401, {"www-authenticate": "Bearer"}, _JSON)
@@ -114,7 +106,7 @@ def application(
 
     routes = [
         route("/static/{name:path}", asset, is_open=True),
-        route("/login", log_in, "GET", "POST", is_open=True),
+        route("/login", partial(_log_in, gate, templates, settings), "GET", "POST", is_open=True),
     ]
     for page in known:
         routes.append(route(page.path, partial(show, page, False)))
@@ -172,6 +164,45 @@ def _with_headers(application: Application) -> Application:
         await application(scope, receive, sent)
 
     return answer
+
+
+async def _log_in(gate: Gate, templates: Templates, settings: ConsoleSettings, http: HttpRequest) -> Response:
+    wanted = local_path(http.query_params.get("next", "/")[:_LONGEST_PARAMETER])
+
+    def ask(status: int, problem: str = "", headers: Mapping[str, str] | None = None) -> Response:
+        return Response(templates.plain("login.html", next=wanted, problem=problem), status, headers, _HTML)
+
+    if not gate.asks:
+        return RedirectResponse(wanted, 303)
+    if http.method != "POST":
+        return ask(200)
+    caller = _caller(http)
+    try:
+        # Before the form is read, too: what it says would not be looked at.
+        gate.check(caller)
+        session = gate.session(await _posted_token(http), caller)
+    except TooManyGuessesError as error:
+        return ask(429, f"{_TOO_MANY}.", _retry_after(error))
+    if session is None:
+        return ask(403, "That is not the token.")
+    answer = RedirectResponse(wanted, 303)
+    answer.set_cookie(COOKIE, session, COOKIE_AGE_S, httponly=True, samesite="lax", secure=settings.tls is not None)
+    return answer
+
+
+def _refused(error: TooManyGuessesError, path: str) -> Response:
+    if path.endswith(".json"):
+        return Response(json.dumps({"error": _TOO_MANY}), 429, _retry_after(error), _JSON)
+    return Response(f"{_TOO_MANY}\n", 429, _retry_after(error), "text/plain")
+
+
+def _retry_after(error: TooManyGuessesError) -> Mapping[str, str]:
+    return {"retry-after": str(math.ceil(error.wait_s))}
+
+
+def _caller(http: HttpRequest) -> Caller:
+    peer = None if http.client is None else http.client.host
+    return caller_of(peer, ",".join(http.headers.getlist("x-forwarded-for")))
 
 
 async def _posted_token(http: HttpRequest) -> str:

@@ -3,8 +3,10 @@
 import pytest
 
 from collector_processor.console.guarding import COOKIE, Gate, local_path
+from collector_processor.console.guesses import Caller, Guesses, TooManyGuessesError
 
 TOKEN = "correct-horse"
+CALLER = Caller("192.0.2.1")
 
 
 @pytest.fixture
@@ -17,14 +19,14 @@ def test_without_a_token_everybody_is_let_in():
     gate = Gate(None, is_local=True)
 
     assert not gate.asks
-    assert gate.admits({})
-    assert gate.session("anything") is None
+    assert gate.admits({}, CALLER)
+    assert gate.session("anything", CALLER) is None
 
 
 @pytest.mark.parametrize("value", ["Bearer correct-horse", "bearer correct-horse", "BEARER  correct-horse"])
 def test_the_token_in_a_header_lets_in(gate, value):
     """Programs send it as they send it to receivers."""
-    assert gate.admits({"authorization": value})
+    assert gate.admits({"authorization": value}, CALLER)
 
 
 @pytest.mark.parametrize(
@@ -33,40 +35,71 @@ def test_the_token_in_a_header_lets_in(gate, value):
 )
 def test_another_header_does_not(gate, value):
     """Neither a part of the token, nor more than it, nor none."""
-    assert not gate.admits({"authorization": value})
+    assert not gate.admits({"authorization": value}, CALLER)
 
 
 def test_the_cookie_of_a_login_lets_in(gate):
     """And holds nothing from which the token could be read."""
-    session = gate.session(f" {TOKEN}\n")
+    session = gate.session(f" {TOKEN}\n", CALLER)
 
-    assert gate.admits({"cookie": f"{COOKIE}={session}"})
+    assert gate.admits({"cookie": f"{COOKIE}={session}"}, CALLER)
     assert TOKEN not in session
-    assert gate.session("wrong") is None
-    assert gate.session("") is None
+    assert gate.session("wrong", CALLER) is None
+    assert gate.session("", CALLER) is None
 
 
 @pytest.mark.parametrize("other", ["x={\"a\": 1, 'b'}", "=", ";;;", "a b=c", 'y="', f"{COOKIE}=old", f"{COOKIE}"])
 def test_cookies_of_other_servers_do_not_lock_out(gate, other):
     """Cookies belong to a host whatever its ports, and what else runs on this machine may set strange ones."""
-    session = gate.session(TOKEN)
+    session = gate.session(TOKEN, CALLER)
 
-    assert gate.admits({"cookie": f"{other}; {COOKIE}={session}"})
-    assert gate.admits({"cookie": f"{COOKIE}={session}; {other}"})
-    assert not gate.admits({"cookie": other})
+    assert gate.admits({"cookie": f"{other}; {COOKIE}={session}"}, CALLER)
+    assert gate.admits({"cookie": f"{COOKIE}={session}; {other}"}, CALLER)
+    assert not gate.admits({"cookie": other}, CALLER)
 
 
 @pytest.mark.parametrize("value", ["", "x", "\xff\xfe", '""', "a" * 64, TOKEN])
 def test_another_cookie_does_not(gate, value):
     """Nor does the token itself where the session belongs."""
-    assert not gate.admits({"cookie": f"{COOKIE}={value}"})
+    assert not gate.admits({"cookie": f"{COOKIE}={value}"}, CALLER)
 
 
 def test_a_session_ends_with_its_token(gate):
     """Whoever renews the token locks out everybody who knew the old one."""
-    session = Gate("older-token", is_local=False).session("older-token")
+    session = Gate("older-token", is_local=False).session("older-token", CALLER)
 
-    assert not gate.admits({"cookie": f"{COOKIE}={session}"})
+    assert not gate.admits({"cookie": f"{COOKIE}={session}"}, CALLER)
+
+
+def test_after_too_many_guesses_the_right_token_is_not_looked_at_either():
+    """Whoever is told when a guess is right has not been slowed; a session goes on all the same."""
+    counted = []
+    gate = Gate(TOKEN, is_local=False, refused=counted.append, guesses=Guesses(lambda: 1.0))
+    session = gate.session(TOKEN, CALLER)
+    for number in range(10):
+        assert not gate.admits({"authorization": f"Bearer guess{number}"}, CALLER)
+
+    for guess in ("guess", TOKEN):
+        with pytest.raises(TooManyGuessesError):
+            gate.admits({"authorization": f"Bearer {guess}"}, CALLER)
+        with pytest.raises(TooManyGuessesError):
+            gate.session(guess, CALLER)
+    assert gate.admits({"cookie": f"{COOKIE}={session}"}, CALLER)
+    assert gate.admits({"authorization": f"Bearer {TOKEN}"}, Caller("192.0.2.2"))
+    assert counted == ["wrong_token"] * 10 + ["too_many_guesses"] * 4
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"cookie": f"{COOKIE}=old"}, {"authorization": "Basic dXNlcjpwYXNz"}, {"authorization": "Bearer old-token"}],
+)
+def test_what_tells_a_guesser_nothing_is_no_guess(headers):
+    """An old cookie, a proxy's password, the same old token again: nobody is locked out by what a program repeats."""
+    gate = Gate(TOKEN, is_local=False)
+    for _ in range(100):
+        assert not gate.admits(headers, CALLER)
+
+    assert gate.session(TOKEN, CALLER) is not None
 
 
 @pytest.mark.parametrize(
