@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from collector_processor.component import AttributeValue, Consumer, Point, Results
+from collector_processor.readings import EVERY_S, Readings, Recent, SeriesKey
 from otel_ml import semconv
 from otel_ml.semconv import Metric
 
@@ -46,8 +47,10 @@ class Series:
 class SelfTelemetry:
     """Counters and gauges of the service. Used from the event loop only."""
 
-    def __init__(self) -> None:
-        self._start_time_unix_nano = time.time_ns()
+    def __init__(self, wall_clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self._now = wall_clock_ns
+        self._start_time_unix_nano = wall_clock_ns()
+        self._readings = Readings()
         self._sums: dict[Metric, dict[Attributes, Series]] = {}
         self._gauges: list[Gauges] = []
         self._said: set[str] = set()
@@ -76,7 +79,7 @@ class SelfTelemetry:
 
     def points(self) -> list[Point]:
         """Everything counted and observed, now."""
-        now = time.time_ns()
+        now = self._now()
         counted = [
             Point(metric, series.value, now, dict(key), self._start_time_unix_nano)
             for metric, sums in self._sums.items()
@@ -87,6 +90,22 @@ class SelfTelemetry:
             Point(metric, value, now, attributes) for observe in self._gauges for metric, value, attributes in observe()
         ]
         return counted + gauges
+
+    def read(self) -> None:
+        """Take a reading of all sums, so that `recent` knows of this moment; once a minute."""
+        self._readings.take(self._now(), self._values())
+
+    def recent(self) -> Mapping[SeriesKey, Recent]:
+        """By how much each sum has grown in the last hour, and when last."""
+        return self._readings.recent(self._now(), self._values())
+
+    def _values(self) -> dict[SeriesKey, int]:
+        return {
+            (metric.name, frozenset(key)): series.value
+            for metric, sums in self._sums.items()
+            for key, series in sums.items()
+            if series.value
+        }
 
     def failed(self, task: str, error: BaseException) -> None:
         """Count a failure of our own; the first of its kind is logged with its traceback, the rest only counted."""
@@ -107,6 +126,29 @@ class SelfTelemetry:
             except Exception as error:
                 self.failed(task, error)
                 await asyncio.sleep(_RESTART_DELAY_S)
+
+
+class SelfTelemetryReading:
+    """Reads what was counted once a minute, so that what is new can be told from what is old."""
+
+    def __init__(self, telemetry: SelfTelemetry) -> None:
+        self._telemetry = telemetry
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read from now on."""
+        self._task = asyncio.create_task(self._telemetry.guard("readings", self._run))
+
+    async def shutdown(self, timeout_s: float) -> None:  # noqa: ARG002 - nothing is left to do
+        """Read no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._telemetry.read()
+            await asyncio.sleep(EVERY_S)
 
 
 class SelfTelemetryExport:

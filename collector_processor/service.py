@@ -30,7 +30,7 @@ from collector_processor.receivers.exports import Exports
 from collector_processor.receivers.otlp import receivers as otlp_receivers
 from collector_processor.receivers.plain_histograms import HistogramReader
 from collector_processor.receivers.reread import reread
-from collector_processor.self_telemetry import SelfTelemetry, SelfTelemetryExport
+from collector_processor.self_telemetry import SelfTelemetry, SelfTelemetryExport, SelfTelemetryReading
 from collector_processor.settings import Address
 from collector_processor.status import Status
 from collector_processor.store.dead_letters import DeadLetterStore
@@ -114,7 +114,7 @@ class Service:
                     forwards_snapshots=drift is not None and drift.forward_snapshots,
                     resource_attributes=resource_attributes,
                     histograms=histograms,
-                    keep_baseline=processors[0].baselines.keep if processors else None,
+                    keep_baselines=processors[0].baselines.keep if processors else None,
                 ),
                 self.telemetry,
             )
@@ -134,7 +134,10 @@ class Service:
             self._receivers,
             [self.console],
             processors,
-            [SelfTelemetryExport(self.telemetry, encoder, configuration.telemetry.interval)],
+            [
+                SelfTelemetryReading(self.telemetry),
+                SelfTelemetryExport(self.telemetry, encoder, configuration.telemetry.interval),
+            ],
             list(self._exporters.values()),
             [self.log],
             [store, dead_letters],

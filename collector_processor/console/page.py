@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from collector_processor.component import Point
 from collector_processor.console.settings import ConsoleSettings
 from collector_processor.history import Archive, Subject
+from collector_processor.readings import Recent, SeriesKey
 
 SECOND: Final = 1_000_000_000
 RANGES: Final[Mapping[str, int]] = {
@@ -53,6 +54,7 @@ class Live:
         points: Its own counters and gauges.
         samples: Earlier values of the sums, oldest first: when, in nanoseconds, and by name and attributes.
         baselines: Those that are loaded.
+        recent: By how much sums have grown in the last hour; one that is not here is as new as all it has counted.
         clear_ratio: Off-threshold of alerts as a share of their threshold.
         window_s: Length of a window in seconds.
         lateness_s: How long after its end a window is evaluated.
@@ -61,6 +63,7 @@ class Live:
     points: Sequence[Point] = ()
     samples: Sequence[tuple[int, Mapping[str, float]]] = ()
     baselines: Sequence[BaselineFacts] = ()
+    recent: Mapping[SeriesKey, Recent] = field(default_factory=dict)
     clear_ratio: float = 0.75
     window_s: float = 300.0
     lateness_s: float = 30.0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from collector_processor.console.guarding import Gate
+from collector_processor.console.guarding import TOO_MANY_GUESSES, Gate
 from collector_processor.console.page import BaselineFacts, Live
 from collector_processor.console.settings import ConsoleSettings
 from collector_processor.errors import StartError
@@ -19,6 +19,7 @@ from collector_processor.http_server import Application, HttpServer, Limits, Rec
 from collector_processor.security import Certificates, is_loopback, read_token
 from collector_processor.self_telemetry import SelfTelemetry
 from collector_processor.settings import Address
+from otel_ml import semconv
 from otel_ml.baseline import Baseline
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Console:
             token = None if auth is None else read_token(auth.bearer_token, auth.bearer_token_file)
         except (OSError, ValueError) as error:
             raise StartError(f"service::console::auth: {error} (see --validate)") from error
-        self._gate = Gate(token, is_local=is_loopback(settings.endpoint.host))
+        self._gate = Gate(token, is_local=is_loopback(settings.endpoint.host), refused=self._refused)
         server = HttpServer(self._answer, settings.endpoint, path=_PATH, limits=_LIMITS, tls=tls)
         try:
             await server.start()
@@ -129,7 +130,8 @@ class Console:
             BaselineFacts(baseline.id, *baseline.model, baseline.rows, baseline.created_unix_nano)
             for baseline in self._baselines()
         ]
-        return Live(self._telemetry.points(), list(self._samples), baselines, **self._facts)
+        points, recent = self._telemetry.points(), self._telemetry.recent()
+        return Live(points, list(self._samples), baselines, recent, **self._facts)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._application is None:
@@ -143,6 +145,11 @@ class Console:
 
         assert self._gate is not None, "a server answers that was not started"
         return application(self._settings, self._history, self._telemetry, self._gate, self.live)
+
+    def _refused(self, reason: str) -> None:
+        self._telemetry.count(semconv.PROCESSOR_CONSOLE_REFUSED, drop_reason=reason)
+        if reason == TOO_MANY_GUESSES:
+            self._telemetry.say_once("console:guesses", "too many wrong tokens at the console; guesses have to wait")
 
     async def _sample(self) -> None:
         while True:

@@ -1,6 +1,9 @@
 """What the service counts, and how it deals with failures of its own."""
 
-from collector_processor.self_telemetry import SelfTelemetry
+from running_service import until
+
+from collector_processor.readings import Recent
+from collector_processor.self_telemetry import SelfTelemetry, SelfTelemetryReading
 from otel_ml import semconv
 
 
@@ -41,3 +44,43 @@ async def test_guarded_work_that_fails_is_counted_said_once_and_run_again(monkey
     assert len(runs) == 4
     assert telemetry.total(semconv.PROCESSOR_ERRORS, processor_task="work") == 3
     assert len(caplog.records) == 1
+
+
+def test_what_a_sum_has_grown_by_lately_is_known_by_its_attributes():
+    """From the first reading on, and before it."""
+    clock = [1_000]
+    telemetry = SelfTelemetry(lambda: clock[0])
+    telemetry.count(semconv.PROCESSOR_DROPPED, 2, processor_signal="logs", drop_reason="a")
+    unread = telemetry.recent()
+    telemetry.read()
+    clock[0] += 5
+    telemetry.count(semconv.PROCESSOR_DROPPED, 1, processor_signal="logs", drop_reason="b")
+
+    (one, other) = (
+        (semconv.PROCESSOR_DROPPED.name, frozenset({(semconv.PROCESSOR_SIGNAL, "logs"), (semconv.DROP_REASON, reason)}))
+        for reason in "ab"
+    )
+    assert unread == {one: Recent(2, 1_000)}
+    assert telemetry.recent() == {one: Recent(2, 1_000), other: Recent(1, 1_005)}
+
+
+async def test_readings_are_taken_from_the_start_on(monkeypatch):
+    """While nobody looks."""
+    monkeypatch.setattr("collector_processor.self_telemetry.EVERY_S", 0.0)
+    clock = [1_000]
+    telemetry = SelfTelemetry(lambda: clock[0])
+    telemetry.count(semconv.PROCESSOR_DROPPED)
+    reading = SelfTelemetryReading(telemetry)
+
+    def is_read():
+        # What no reading has seen is of this moment, whenever that is.
+        clock[0] += 1
+        return [recent.latest_unix_nano < clock[0] for recent in telemetry.recent().values()] == [True]
+
+    before = is_read()
+    await reading.start()
+    await until(is_read)
+    await reading.shutdown(1.0)
+
+    assert not before
+    assert telemetry.total(semconv.PROCESSOR_ERRORS) == 0
