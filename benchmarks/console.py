@@ -1,5 +1,7 @@
 """How long the console's pages take with 200 models, 200 features and a month of history, and what that is on disk.
 
+One model more has 200 segments of 50 features.
+
 The history is written as the processor writes it, through its store, and the pages are asked for over HTTP, one after
 the other; the time of a page is the client's, on the loopback interface. The limit is the smallest page: a file.
 """
@@ -42,10 +44,13 @@ from otel_ml.sketch.distribution import CategoricalDistribution
 MODELS: Final = int(os.environ.get("OTEL_ML_BENCHMARK_MODELS", "200"))
 FEATURES: Final = 200
 HOURS: Final = 30 * 24
+SEGMENTS: Final = 200
 ROUNDS: Final = 7
 
 _HOUR: Final = 3600 * 1_000_000_000
 _GOAL_S: Final = 0.2
+_SEGMENT_FEATURES: Final = 50
+_SEGMENT_HOURS: Final = 72
 
 
 def measure() -> Figures:
@@ -64,6 +69,12 @@ async def _measure(path: Path) -> Figures:
         await store.write({}, records)
     written_s = (time.perf_counter() - begun) / (MODELS * HOURS)
     print(f"console: wrote {MODELS} models in {time.perf_counter() - begun:.0f} s", file=sys.stderr)
+    await store.shutdown(1.0)
+    size = sum(file.stat().st_size for file in path.parent.iterdir())
+    store = SqliteStore(path, 40 * 86_400.0, 2 * 86_400.0)
+    await store.start()
+    for segment in ("", *(f"customer={place:03}" for place in range(SEGMENTS))):
+        await store.write({}, [*_slice(segment, now)])
     console = Console(ConsoleSettings(endpoint=Address("127.0.0.1", 0)), store, SelfTelemetry())
     await console.start()
     try:
@@ -71,7 +82,6 @@ async def _measure(path: Path) -> Figures:
     finally:
         await console.shutdown(1.0)
         await store.shutdown(1.0)
-    size = sum(file.stat().st_size for file in path.parent.iterdir())
     figures |= {
         "console.history.write": Figure(written_s * 1e3, "ms/window", None, None),
         "console.history.size": Figure(
@@ -88,7 +98,8 @@ async def _pages(url: str) -> dict[str, Figure]:
         "model": f"/model?{urlencode(model)}",
         "model.all_columns": f"/model?{urlencode({**model, 'rows': 'all'})}",
         "feature": f"/feature?{urlencode({**model, 'feature': 'f007'})}",
-        "segments": f"/segments?{urlencode(model)}",
+        "segments": "/segments?name=sliced",
+        "segments.all": "/segments?name=sliced&rows=all",
         "alerts": "/alerts?range=30d",
         "pipeline": "/pipeline",
         "model.json": f"/model.json?{urlencode(model)}",
@@ -141,6 +152,19 @@ def _month(number: int, now: int) -> Iterator[WindowRecord]:
             alerts = [AlertRecord(start + _HOUR, subject, "drift", "feature", "f000", "firing", "PSI 0.34 > 0.20")]
         shapes = [random.dirichlet(np.ones(len(frame.shares)))] * FEATURES
         yield WindowRecord(subject, line, columns, figures, frames, shapes, '{"features": []}', alerts)
+
+
+def _slice(segment: str, now: int) -> Iterator[WindowRecord]:
+    """Three days of a slice of a model's rows; slices have no pictures."""
+    random = np.random.default_rng(sum(segment.encode()))
+    columns = [Column("feature", f"f{place:03}", "numeric") for place in range(_SEGMENT_FEATURES)]
+    nothing = [None] * _SEGMENT_FEATURES
+    for hour in range(_SEGMENT_HOURS):
+        figures = np.zeros(_SEGMENT_FEATURES, FIGURES)
+        figures["score"], figures["threshold"] = np.abs(random.normal(0.1, 0.05, _SEGMENT_FEATURES)), 0.2
+        start = now - (_SEGMENT_HOURS - hour) * _HOUR
+        line = WindowLine(start, start + _HOUR, 500, "evaluated", "ab12cd34", 0, 0, {"d1": 4})
+        yield WindowRecord(Subject("sliced", "1", segment), line, columns, figures, nothing, nothing)
 
 
 if __name__ == "__main__":

@@ -138,6 +138,8 @@ def full_details(column, label):
         "outcome": "evaluated", "producers": {label: 2}, "joint_insufficient": label, "partial": False, "revision": 1,
         "references": {"baseline": label, "trailing": label},
         "classification": {"auc": 0.8, "p_value": 1e-5, "importances": {column: 0.9}},
+        "calls": [{"reason": "slowest", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "prediction_id": label,
+                   "time_unix_nano": NOW, "duration_s": 1.25}],
         "features": [feature, prediction],
     }  # fmt: skip
 

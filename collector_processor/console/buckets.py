@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from collector_processor.history import ColumnSeries, Heat, WindowLine
+from collector_processor.history import LARGEST_MAGNITUDE, ColumnSeries, Heat, WindowLine
+from otel_ml.drawing.palette import LEVEL_BOUNDS
 from otel_ml.sketch.sketch import FloatArray
 
 HEAT_COLUMNS: Final = 60
@@ -28,16 +30,65 @@ def cuts(times: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.intp]:
     return np.flatnonzero(np.diff(groups, prepend=-1))
 
 
-def heat_groups(heat: Heat, most: int = HEAT_COLUMNS) -> tuple[list[int], FloatArray, npt.NDArray[np.uint8]]:
-    """Ends of groups of windows; for each column and group the largest magnitude, and all flags together."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """Windows put together, as many columns of a heat map as there is room for.
+
+    Attributes:
+        ends: Of the last window of each group, nanoseconds.
+        windows: How many there are in each group.
+        magnitudes: (rows, groups) the largest of each.
+        levels: (rows, groups) of the palette, for these.
+        flags: (rows, groups) those of all its windows.
+        worst: (rows, groups) end of the window to look at: where something is beyond its threshold or was told of,
+            then the one that went furthest.
+    """
+
+    ends: Sequence[int]
+    windows: Sequence[int]
+    magnitudes: FloatArray
+    levels: npt.NDArray[np.intp]
+    flags: npt.NDArray[np.uint8]
+    worst: npt.NDArray[np.int64]
+
+
+def heat_groups(heat: Heat, most: int = HEAT_COLUMNS) -> Groups:
+    """The windows of a heat map in at most so many groups, each with its worst window."""
     if not len(heat.times):
-        return [], heat.magnitudes, heat.flags
+        none = np.zeros(heat.flags.shape, np.int64)
+        return Groups([], [], heat.magnitudes, none, heat.flags, none)
     starts = cuts(heat.times, most)
-    ends = np.append(starts[1:], len(heat.times)) - 1
+    after = [*starts[1:].tolist(), len(heat.times)]
     known = np.where(np.isnan(heat.magnitudes), -1.0, heat.magnitudes)
     largest = np.maximum.reduceat(known, starts, axis=1)
-    flags = np.bitwise_or.reduceat(heat.flags, starts, axis=1)
-    return heat.times[ends].tolist(), np.where(largest < 0, np.nan, largest), flags
+    # Above all that is neither: magnitudes are kept up to their largest.
+    urgency = known + np.where((heat.flags > 0) | (known > 1.0), 2 * LARGEST_MAGNITUDE, 0.0)
+    bounds = list(zip(starts.tolist(), after, strict=True))
+    worst = [start + urgency[:, start:end].argmax(axis=1) for start, end in bounds]
+    return Groups(
+        heat.times[np.array(after) - 1].tolist(),
+        [end - start for start, end in bounds],
+        np.where(largest < 0, np.nan, largest),
+        # As the palette's `level` has it, for all cells at once: how many of the bounds are below.
+        np.searchsorted(LEVEL_BOUNDS, largest, side="left"),
+        np.bitwise_or.reduceat(heat.flags, starts, axis=1),
+        heat.times[np.stack(worst, axis=1)],
+    )
+
+
+def known_or_none(values: FloatArray) -> list[float | None]:
+    """The same as pages hold it: what was not measured is None."""
+    return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 - only NaN is unlike itself
+
+
+def heat_row(groups: Groups, place: int) -> dict[str, Any]:
+    """One row of a heat map, as pages show it."""
+    return {
+        "magnitudes": known_or_none(groups.magnitudes[place]),
+        "levels": groups.levels[place].tolist(),
+        "flags": groups.flags[place].tolist(),
+        "worst_windows": groups.worst[place].tolist(),
+    }
 
 
 def charts(lines: Sequence[WindowLine], most: int = CHART_POINTS) -> dict[str, Any]:

@@ -104,11 +104,18 @@ def _by_share(shares: Mapping[str, float]) -> list[dict[str, Any]]:
     return [{"name": name, "share": share} for name, share in sorted(known, key=lambda item: -item[1])]
 
 
+def is_breach(check: Mapping[str, Any]) -> bool:
+    """Whether what was asked of a column is answered with a breach."""
+    q_value = check["q_value"]
+    is_significant = q_value is None or q_value <= _LEVEL
+    return bool(check.get("breaches", check["is_big"] and not check["overruled_by"] and is_significant))
+
+
 def _check(name: str, check: Mapping[str, Any]) -> dict[str, Any]:
     q_value = check["q_value"]
     overruled = list(check["overruled_by"])
-    is_breach = check.get("breaches", check["is_big"] and not overruled and (q_value is None or q_value <= _LEVEL))
-    if is_breach:
+    breaches = is_breach(check)
+    if breaches:
         verdict = "breaches"
     elif not check["is_big"]:
         verdict = "too small to matter"
@@ -123,7 +130,7 @@ def _check(name: str, check: Mapping[str, Any]) -> dict[str, Any]:
         "threshold": check["threshold"],
         "q_value": q_value,
         "reference": check["reference"],
-        "is_breach": is_breach,
+        "is_breach": breaches,
         "verdict": verdict,
     }
 

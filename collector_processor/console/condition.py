@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from collector_processor.console.page import SECOND, Live
@@ -19,12 +19,24 @@ WORST_FIRST: Final = (FIRING, SILENT, DRIFTING, NO_BASELINE, TOO_FEW_ROWS, HEALT
 
 # Windows that did not come before somebody should wonder.
 _MISSED: Final = 3
+# Windows for which it is news that an alert resolved.
+_NEWS: Final = 12
 
 
 def condition(
-    subject: Subject, line: WindowLine | None, firing: Sequence[AlertRecord], live: Live, now: int
+    subject: Subject,
+    line: WindowLine | None,
+    firing: Sequence[AlertRecord],
+    live: Live,
+    now: int,
+    told: Sequence[AlertRecord] = (),
 ) -> dict[str, Any]:
-    """State, why, and what to try next where something can be done about it."""
+    """State, why, which alert says so, and what to try next where something can be done about it.
+
+    Args:
+        firing: About the subject and, where it is a whole model, about its slices.
+        told: About the same what was told lately, the latest first.
+    """
     if line is not None:
         length = max(line.end_unix_nano - line.start_unix_nano, 1)
         overdue = now - line.end_unix_nano - live.lateness_s * SECOND
@@ -33,15 +45,15 @@ def condition(
             fired = f"; {what} fired when it was last heard of" if firing else ""
             return _state(
                 SILENT,
-                f"no window for {overdue // length:,.0f} times as long as one{fired}",
+                f"{overdue // length:,.0f} windows were due since its last one, and none came{fired}",
                 "otel-ml doctor   # beside the model server: finds out why telemetry does not arrive",
             )
     if firing:
-        # What is a part of another change is told by that.
-        first = next((alert for alert in firing if semconv.ALERT_CAUSE not in alert.attributes), firing[0])
-        about = f"{first.column}: " if first.column else ""
+        # What is a part of another change is told by that, and a slice after the whole.
+        first = min(firing, key=lambda alert: (alert.subject != subject, semconv.ALERT_CAUSE in alert.attributes))
+        about = "".join(f"{part}: " for part in (_slice_of(first, subject), first.column) if part)
         more = f" (and {len(firing) - 1} more)" if len(firing) > 1 else ""
-        return _state(FIRING, f"{about}{first.check}: {first.sentence}{more}")
+        return _state(FIRING, f"{about}{first.check}: {first.sentence}{more}", cause=alert_of(first))
     if line is None:
         return _state(SILENT, "nothing was ever heard of it")
     if line.outcome == "no_baseline":
@@ -57,7 +69,24 @@ def condition(
         return _state(DRIFTING, f"{line.drifted} of {line.compared} features drifted in its last window; no alert yet")
     if line.outcome != "evaluated":
         return _state(TOO_FEW_ROWS, f"its last window was not evaluated: {line.outcome}")
-    return _state(HEALTHY, f"{line.compared} features are as in the baseline")
+    compared = "1 feature is" if line.compared == 1 else f"{line.compared} features are"
+    return _state(HEALTHY, f"{compared} as in the baseline{_news(subject, line, told)}")
+
+
+def _slice_of(alert: AlertRecord, subject: Subject) -> str:
+    """The slice that an alert is about, where it is not the one that is looked at."""
+    return "" if alert.subject.segment == subject.segment else alert.subject.segment
+
+
+def _news(subject: Subject, line: WindowLine, told: Sequence[AlertRecord]) -> str:
+    """What resolved a few windows ago, for whoever comes because of an alert."""
+    since = line.end_unix_nano - _NEWS * (line.end_unix_nano - line.start_unix_nano)
+    over = [alert for alert in told if alert.state == "resolved" and alert.time_unix_nano > since]
+    if not over:
+        return ""
+    about = "".join(f"{part}: " for part in (_slice_of(over[0], subject), over[0].column) if part)
+    more = f" and {len(over) - 1} more" if len(over) > 1 else ""
+    return f"; {about}{over[0].check}{more} resolved lately"
 
 
 def calls_of(calls: CallFigures | None) -> dict[str, Any] | None:
@@ -93,10 +122,11 @@ def alert_of(alert: AlertRecord) -> dict[str, Any]:
         "attribution": list(attributes.get(semconv.DRIFT_ATTRIBUTION, ())),
         "rank": attributes.get(semconv.DRIFT_RANK),
         "cause": attributes.get(semconv.ALERT_CAUSE),
-        "trace_ids": list(attributes.get(semconv.EXEMPLAR_TRACE_IDS, ())),
+        # Those of the end show what is well again.
+        "trace_ids": [] if alert.state == "resolved" else list(attributes.get(semconv.EXEMPLAR_TRACE_IDS, ())),
         "window_end": attributes.get(semconv.WINDOW_END),
     }
 
 
-def _state(state: str, why: str, command: str | None = None) -> dict[str, Any]:
-    return {"state": state, "why": why, "next": command}
+def _state(state: str, why: str, command: str | None = None, cause: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return {"state": state, "why": why, "next": command, "cause": cause}

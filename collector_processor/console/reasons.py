@@ -108,6 +108,12 @@ REASONS: Final[Mapping[Metric, Mapping[str, Reason]]] = {
     },
     semconv.PROCESSOR_REFUSED: {
         **_FULL,
+        "baseline_unwritten": Reason(
+            f"a baseline that somebody pushed could not be written; {_AGAIN}",
+            "Make room in the folder that processors::drift::accept_baselines names, or let the processor write there:"
+            " its log says why.",
+            Weight.WORRY,
+        ),
         "undecodable": Reason("the request is no OTLP", _MISUSE),
         "too_large": Reason(
             "the request is larger than the limit",
@@ -197,6 +203,14 @@ REASONS: Final[Mapping[Metric, Mapping[str, Reason]]] = {
             "made room for newer ones", "Look at them sooner, or raise store::dead_letters::max_size_mib."
         ),
         "failed": Reason("could not be written", "Look after the disk that store::directory is on."),
+    },
+    semconv.PROCESSOR_CONSOLE_REFUSED: {
+        "wrong_token": Reason("somebody asked the console with a wrong token", "", Weight.FINE),
+        "too_many_guesses": Reason(
+            "so many tokens were wrong that further ones from there were not looked at",
+            "Find out who guesses, or which program has an old token.",
+            Weight.WORRY,
+        ),
     },
     semconv.PROCESSOR_RESULTS: {**_GONE, **_FULL, "sent": Reason("the backend has it", "", Weight.FINE)},
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -13,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from collector_processor.console.cells import heat_cells, magnitude
+from collector_processor.console.cells import heat_cells, magnitude, utc
 from collector_processor.console.page import RANGES, Content, Page, Request, address
 from collector_processor.console.settings import ALERT, TRACE_ID, ConsoleSettings
 from otel_ml.drawing.frame import Frame
@@ -60,7 +59,8 @@ class Templates:
             "percent": percent,
             "seconds": seconds,
             "moment": _moment,
-            "clock": _clock,
+            "age": age,
+            "middle_cut": middle_cut,
             "as_data": _as_data,
         }
 
@@ -128,27 +128,33 @@ def seconds(value: float | None) -> str:
     return "0 s"
 
 
-def _utc(nanoseconds: int) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(nanoseconds / 1e9, tz=timezone.utc)
-    except (OverflowError, ValueError, OSError):
-        return None
+def age(value: float | None) -> str:
+    """How long ago something was, as exactly as anybody wants to know."""
+    if value is None or math.isnan(value):
+        return _NOTHING
+    for size, unit in _UNITS:
+        if value >= size:
+            digits = 1 if size > 60.0 and value < 10 * size else 0
+            return f"{value / size:.{digits}f} {unit} ago"
+    return "now"
+
+
+def middle_cut(text: str, limit: int = 40) -> str:
+    """At most so many characters of a name, of its beginning and its end: names of columns often begin alike."""
+    if len(text) <= limit:
+        return text
+    behind = limit // 2
+    return f"{text[: limit - behind - 1]}…{text[-behind:]}"
 
 
 def _moment(nanoseconds: int | None) -> Markup:
     """A date and a time, which a browser may show in its own zone."""
-    found = None if nanoseconds is None else _utc(nanoseconds)
+    found = None if nanoseconds is None else utc(nanoseconds)
     if found is None:
         return escape(_NOTHING)
     return Markup('<time datetime="{}">{}</time>').format(
         found.isoformat(timespec="milliseconds"), f"{found:%Y-%m-%d %H:%M:%S} UTC"
     )
-
-
-def _clock(nanoseconds: int) -> str:
-    """A time without a date."""
-    found = _utc(nanoseconds)
-    return _NOTHING if found is None else f"{found:%m-%d %H:%M:%S}"
 
 
 def _as_data(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any, Final
 
 from collector_processor.console.condition import SILENT, WORST_FIRST, alert_of, calls_of, condition
@@ -16,9 +17,9 @@ _LATELY: Final = 6
 def fleet(request: Request) -> Content:
     """Every version of every model with its state, and the course of its drift over its latest windows."""
     wanted = request.text("q").strip().lower()
-    firing: dict[Subject, list[AlertRecord]] = defaultdict(list)
-    for alert in request.archive.firing():
-        firing[alert.subject._replace(segment="")].append(alert)
+    firing = _by_model(request.archive.firing())
+    lately = request.archive.alerts(request.until - RANGES["24h"], request.until)
+    told = _by_model(lately)
     baselines = {(facts.model, facts.version): facts for facts in request.live.baselines}
     everyone = [subject for subject in request.archive.subjects() if not subject.segment]
     rows = []
@@ -33,7 +34,7 @@ def fleet(request: Request) -> Content:
             {
                 "model": subject.model,
                 "version": subject.version,
-                **condition(subject, last, firing[subject], request.live, request.now),
+                **condition(subject, last, firing[subject], request.live, request.now, told[subject]),
                 "alerts": len(firing[subject]),
                 "rows_per_s": last.rows / length_s if last and length_s else None,
                 "calls": calls_of(last.calls) if last else None,
@@ -49,13 +50,20 @@ def fleet(request: Request) -> Content:
     _retire(rows)
     rows.sort(key=_urgency)
     counts = {state: sum(row["state"] == state for row in rows) for state in WORST_FIRST}
-    lately = request.archive.alerts(request.until - RANGES["24h"], request.until, limit=_LATELY)
     return {
         "models": rows,
         "counts": {state: count for state, count in counts.items() if count},
         "known": len(everyone),
-        "lately": [alert_of(alert) for alert in lately],
+        "lately": [alert_of(alert) for alert in lately[:_LATELY]],
     }
+
+
+def _by_model(alerts: Iterable[AlertRecord]) -> defaultdict[Subject, list[AlertRecord]]:
+    """Those of slices with their model."""
+    found: defaultdict[Subject, list[AlertRecord]] = defaultdict(list)
+    for alert in alerts:
+        found[alert.subject._replace(segment="")].append(alert)
+    return found
 
 
 def _retire(rows: list[dict[str, Any]]) -> None:
@@ -63,7 +71,7 @@ def _retire(rows: list[dict[str, Any]]) -> None:
     living = {row["model"] for row in rows if row["state"] != SILENT}
     for row in rows:
         if row["state"] == SILENT and row["model"] in living:
-            row |= {"state": "retired", "why": "other versions of the model serve now", "next": None}
+            row |= {"state": "retired", "why": "other versions of the model serve now", "next": None, "cause": None}
 
 
 def _urgency(row: dict[str, Any]) -> tuple[int, int, float, str, str]:

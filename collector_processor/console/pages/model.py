@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
-from collector_processor.console.buckets import charts, heat_groups
+from collector_processor.console.buckets import charts, heat_groups, heat_row
+from collector_processor.console.column import BAD_VALUES, is_breach
 from collector_processor.console.condition import alert_of, calls_of, condition
 from collector_processor.console.page import SECOND, Content, NotFoundError, Page, Request
-from collector_processor.history import Archive, Flag, Heat, Subject, WindowLine
-from otel_ml.drawing.palette import level
+from collector_processor.history import AlertRecord, Archive, Flag, Heat, Subject, WindowLine
 
 _ROWS: Final = 50
 _TOLD: Final = 20
-_QUALITY: Final = ("missing", "unseen_category", "out_of_range", "type_mismatch", "infinite")
 
 
 def model(request: Request) -> Content:
@@ -25,28 +25,48 @@ def model(request: Request) -> Content:
     archive = request.archive
     lines = archive.lines(subject, request.since, request.until)
     last = lines[-1] if lines else None
-    firing = [alert for alert in archive.firing(subject.model) if alert.subject == subject]
-    told = archive.alerts(request.since, request.until, subject.model)
+    firing = [alert for alert in archive.firing(subject.model) if _is_of(alert, subject)]
+    own = [alert for alert in firing if alert.subject == subject]
+    told = [alert for alert in archive.alerts(request.since, request.until, subject.model) if _is_of(alert, subject)]
     found = archive.details(subject, request.until)
     details: Mapping[str, Any] = found[1] if found is not None else {}
+    quality = _quality(details)
     return {
         "model": subject.model,
         "version": subject.version,
         "segment": subject.segment,
-        **condition(subject, last or _last_ever(archive, subject), firing, request.live, request.now),
+        **condition(subject, last or _last_ever(archive, subject), firing, request.live, request.now, told),
         "range": request.range,
         "versions": _versions(request, subject),
         "segments": sum(bool(other.segment) for other in archive.subjects(subject.model)),
-        "firing": [alert_of(alert) for alert in firing],
+        "firing": [alert_of(alert) for alert in own],
+        "firing_segments": _counts(alert.subject.segment for alert in firing if alert.subject != subject),
         "told": [alert_of(alert) for alert in told if alert.subject == subject][:_TOLD],
         "heat": _heat(archive.heat(subject, request.since, request.until), request.text("rows")),
         "charts": charts(lines),
+        "requests": list(details.get("calls", ())),
         "changes": _changes(request, subject, lines),
-        "quality": _quality(details),
+        "quality": quality,
+        "bad_values": [
+            {"kind": kind, "label": label}
+            for kind, label in BAD_VALUES.items()
+            if any(kind in column["ratios"] for column in quality)
+        ],
         "labels": _labels(details),
         "classification": details.get("classification"),
         "window": last and _window(last, details),
     }
+
+
+def _is_of(alert: AlertRecord, subject: Subject) -> bool:
+    """Whether an alert is about what is shown; a whole model is unwell where one of its slices is."""
+    return alert.subject == subject or (not subject.segment and alert.subject._replace(segment="") == subject)
+
+
+def _counts(segments: Iterable[str]) -> list[dict[str, Any]]:
+    """How many alerts fire in each slice, most first."""
+    found = sorted(Counter(segments).items(), key=lambda item: (-item[1], item[0]))
+    return [{"segment": segment, "alerts": count} for segment, count in found]
 
 
 def _last_ever(archive: Archive, subject: Subject) -> WindowLine | None:
@@ -66,25 +86,29 @@ def _versions(request: Request, subject: Subject) -> list[dict[str, Any]]:
 
 
 def _heat(heat: Heat, rows: str) -> dict[str, Any]:
-    """Columns by how much the model relies on them times how far they drifted; the first, unless all are wanted.
+    """Columns by urgency, then by how much the model relies on them times how far they drifted; the first, or all.
 
     Raises:
         NotFoundError: `rows` is neither empty nor "all".
     """
     if rows not in ("", "all"):
         raise NotFoundError(f"rows: {rows!r} is not known (all, or nothing for the first {_ROWS})")
-    times, magnitudes, flags = heat_groups(heat)
-    known = np.where(np.isnan(magnitudes), 0.0, magnitudes)
+    groups = heat_groups(heat)
+    known = np.nan_to_num(groups.magnitudes)
     importance = np.array([column.importance for column in heat.columns])
-    # Something that fires now stands above what was worse before.
-    weight = importance * known.max(axis=1, initial=0.0)
+    # Something that fires now stands above what was worse before, and what is important and well below both.
+    worst = known.max(axis=1, initial=0.0)
+    weight = importance * worst
     order: list[int] = []
-    if times:
-        urgent = flags[:, -1] & (Flag.FIRING | Flag.BAD_VALUES_FIRING) > 0
-        order = sorted(range(len(heat.columns)), key=lambda place: (not urgent[place], -weight[place]))
+    if groups.ends:
+        urgent = groups.flags[:, -1] & (Flag.FIRING | Flag.BAD_VALUES_FIRING) > 0
+        order = sorted(
+            range(len(heat.columns)), key=lambda place: (not urgent[place], worst[place] <= 1.0, -weight[place])
+        )
     shown = order if rows == "all" else order[:_ROWS]
     return {
-        "times": times,
+        "times": groups.ends,
+        "windows": groups.windows,
         "hidden": len(order) - len(shown),
         "columns": [
             {
@@ -92,10 +116,8 @@ def _heat(heat: Heat, rows: str) -> dict[str, Any]:
                 "name": heat.columns[place].name,
                 "kind": heat.columns[place].kind,
                 "importance": heat.columns[place].importance,
-                "worst": float(known[place].max(initial=0.0)),
-                "magnitudes": [None if np.isnan(value) else float(value) for value in magnitudes[place]],
-                "levels": [level(float(value), 1.0) for value in known[place]],
-                "flags": flags[place].tolist(),
+                "worst": float(worst[place]),
+                **heat_row(groups, place),
             }
             for place in shown
         ],
@@ -126,11 +148,7 @@ def _quality(details: Mapping[str, Any]) -> list[dict[str, Any]]:
         ratios, checks = feature["ratios"], feature["checks"]
         bad = {name: ratio for name, ratio in ratios.items() if ratio}
         if bad:
-            breaching = [
-                name
-                for name in _QUALITY
-                if name in checks and checks[name]["is_big"] and (checks[name]["q_value"] or 0.0) <= 0.05
-            ]
+            breaching = [name for name in BAD_VALUES if name in checks and is_breach(checks[name])]
             found.append({"role": feature["role"], "name": feature["name"], "ratios": bad, "breaching": breaching})
     return sorted(found, key=lambda column: (-len(column["breaching"]), -max(column["ratios"].values())))[:_TOLD]
 

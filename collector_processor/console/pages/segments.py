@@ -1,4 +1,4 @@
-"""The slices of a model's rows, those that are furthest from the baseline first."""
+"""The slices of a model's rows, worst first: those that fire, then those that are unlike their own past."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from collector_processor.console.buckets import heat_groups
+from collector_processor.console.buckets import heat_groups, heat_row, known_or_none
 from collector_processor.console.page import SECOND, Content, NotFoundError, Page, Request
 from collector_processor.history import Archive, Heat, Subject, WindowLine
-from otel_ml.drawing.palette import level
+from otel_ml.sketch.sketch import FloatArray
 
 _ROWS: Final = 20
+# As many of its latest windows are drawn, and are what a slice was like before.
+_COURSE: Final = 48
+# Fewer are no past to compare with.
+_PAST: Final = 3
+# Multiples of its threshold by which a score grew, from which on the slice is another than it was.
+_CHANGED: Final = 0.5
 
 
 def segments(request: Request) -> Content:
-    """Every segment of a version of a model with its last window, and how far the worst of its columns went when.
+    """The segments of a version of a model: what stands out in each now and before, and how far its columns went when.
 
     Raises:
         NotFoundError: The model is not known, or sends no such dimension.
@@ -46,7 +52,9 @@ def segments(request: Request) -> Content:
         "range": request.range,
         "dimension": dimension,
         "dimensions": [{"name": name, "values": count} for name, count in dimensions.items()],
-        "segments": rows,
+        "known": len(rows),
+        "windows_drawn": _COURSE,
+        "segments": shown,
         "heat": _heat(archive, request, [whole._replace(segment=row["segment"]) for row in shown]),
         "hidden": len(rows) - len(shown),
     }
@@ -83,6 +91,7 @@ def _row(
     dimension, value = _parts(subject)
     end = line.end_unix_nano if line is not None else None
     total = None if end is None else of_all.get(end)
+    since = 0 if line is None else _since(line)
     return {
         "segment": subject.segment,
         "dimension": dimension,
@@ -95,32 +104,59 @@ def _row(
         "compared": line.compared if line is not None else 0,
         "window_end": end,
         "age_s": None if end is None else (request.now - end) / SECOND,
-        **_worst(None if end is None else archive.heat(subject, end, end + 1)),
+        **_standing_out(None if end is None else archive.heat(subject, since, end + 1)),
     }
 
 
-def _worst(heat: Heat | None) -> dict[str, Any]:
-    """The column that is furthest from the baseline in one window, and how many are beyond their threshold."""
-    if heat is None or not heat.magnitudes.size or np.isnan(heat.magnitudes).all():
-        return {"worst": None, "beyond": 0, "measured": 0}
+def _since(line: WindowLine) -> int:
+    """After which moment its latest windows ended."""
+    length = max(line.end_unix_nano - line.start_unix_nano, 1)
+    return max(0, line.end_unix_nano - _COURSE * length + 1)
+
+
+def _standing_out(heat: Heat | None) -> dict[str, Any]:
+    """Of the last window the column to look at: that which changed most, or else is furthest from the baseline."""
+    if heat is None or not heat.magnitudes.size or np.isnan(heat.magnitudes[:, -1]).all():
+        return {"worst": None, "is_changed": False, "beyond": 0, "measured": 0, "course": []}
     magnitudes = heat.magnitudes[:, -1]
-    place = int(np.nanargmax(magnitudes))
-    column = heat.columns[place]
+    usual = _usual(heat.magnitudes[:, :-1])
+    changes = np.where(np.isnan(magnitudes - usual), -np.inf, magnitudes - usual)
+    place = int(np.argmax(changes))
+    is_changed = bool(changes[place] >= _CHANGED)
+    if not is_changed:
+        place = int(np.nanargmax(magnitudes))
+    column, has_past = heat.columns[place], not np.isnan(usual[place])
     return {
         "worst": {
             "role": column.role,
             "name": column.name,
             "magnitude": float(magnitudes[place]),
-            "level": level(float(magnitudes[place]), 1.0),
+            "usual": round(float(usual[place]), 3) if has_past else None,
+            "change": round(float(magnitudes[place] - usual[place]), 3) if has_past else None,
         },
+        "is_changed": is_changed,
         "beyond": int((magnitudes > 1.0).sum()),
         "measured": int((~np.isnan(magnitudes)).sum()),
+        "course": known_or_none(heat.magnitudes[place]),
     }
 
 
-def _urgency(row: Mapping[str, Any]) -> tuple[bool, bool, float, str]:
-    worst = row["worst"]
-    return row["is_silent"], not row["is_firing"], -worst["magnitude"] if worst else 0.0, row["segment"]
+def _usual(past: FloatArray) -> FloatArray:
+    """(columns,) medians over windows; NaN for a column that was measured in too few."""
+    count = (~np.isnan(past)).sum(axis=1)
+    if past.shape[1] < _PAST:
+        return np.full(len(past), np.nan)
+    # What was not measured is sorted behind; `nanmedian` would ask for each column by itself.
+    ordered, rows = np.sort(past, axis=1), np.arange(len(past))
+    middle = (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2 % past.shape[1]]) / 2
+    found: FloatArray = np.where(count >= _PAST, middle, np.nan)
+    return found
+
+
+def _urgency(row: Mapping[str, Any]) -> tuple[bool, bool, float, float, str]:
+    worst = row["worst"] or {"magnitude": 0.0}
+    change = worst["change"] if row["is_changed"] else 0.0
+    return row["is_silent"], not row["is_firing"], -change, -worst["magnitude"], row["segment"]
 
 
 def _heat(archive: Archive, request: Request, subjects: Sequence[Subject]) -> dict[str, Any]:
@@ -132,18 +168,11 @@ def _heat(archive: Archive, request: Request, subjects: Sequence[Subject]) -> di
     for place, course in enumerate(courses):
         where = np.searchsorted(times, course.times)
         magnitudes[place, where], flags[place, where] = course.magnitudes, course.flags
-    ends, largest, together = heat_groups(Heat(times, (), magnitudes, flags))
+    groups = heat_groups(Heat(times, (), magnitudes, flags))
     return {
-        "times": ends,
-        "rows": [
-            {
-                "segment": subject.segment,
-                "magnitudes": [None if np.isnan(value) else float(value) for value in values],
-                "levels": [level(float(value), 1.0) for value in values],
-                "flags": told.tolist(),
-            }
-            for subject, values, told in zip(subjects, largest, together, strict=True)
-        ],
+        "times": groups.ends,
+        "windows": groups.windows,
+        "rows": [{"segment": subject.segment, **heat_row(groups, place)} for place, subject in enumerate(subjects)],
     }
 
 

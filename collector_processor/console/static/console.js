@@ -34,11 +34,14 @@
     const plot = new uPlot({
       width: Math.max(place.clientWidth, 200), height: 150, legend: { show: series.length + levels.length > 1, live: true },
       cursor: { drag: { x: false, y: false } },
+      // Where nobody points, the legend tells the last values.
+      hooks: { setCursor: [(one) => { if (one.cursor.idx == null) one.setLegend({ idx: times.length - 1 }); }] },
       // A bar begins at its time, so the last one needs room.
       scales: { x: { range: (_, low, high) => [low, high + (place.dataset.kind === "bars" && times.length > 1 ? times[1] - times[0] : 0)] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? high * 1.08 : 1] } },
       series: [{}, ...lines, ...levels],
       axes: [axis, { ...axis, size: 62, values: (_, ticks) => ticks.map(value) }],
     }, [times, ...all], place);
+    plot.setLegend({ idx: times.length - 1 });
     place.plot = plot;
   }
 

@@ -1,11 +1,16 @@
 """Many windows in a few columns, and nothing of what stands out is lost."""
 
+import math
+
 import numpy as np
 import pytest
 from history_samples import HOUR, columns, record
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector_processor.console.buckets import charts, cuts, heat_groups
 from collector_processor.history import CallFigures, Heat
+from otel_ml.drawing.palette import LEVEL_BOUNDS, level
 
 
 def heat(magnitudes, flags=None):
@@ -46,7 +51,7 @@ def test_a_gap_is_no_reason_for_empty_groups():
     assert starts.tolist() == [0, 50]
 
 
-def test_a_group_shows_its_worst_window():
+def test_a_group_shows_how_far_its_worst_window_went():
     """With all of its flags; what was measured nowhere is unknown."""
     magnitudes = np.full((2, 120), 0.1)
     magnitudes[0, 77] = 4.0
@@ -54,20 +59,56 @@ def test_a_group_shows_its_worst_window():
     flags = np.zeros((2, 120))
     flags[0, 77], flags[0, 78] = 1, 4
 
-    times, largest, together = heat_groups(heat(magnitudes, flags))
-    place = int(np.argmax(largest[0]))
+    groups = heat_groups(heat(magnitudes, flags))
+    place = int(np.argmax(groups.magnitudes[0]))
 
-    assert len(times) == 60
-    assert (times[0], times[-1]) == (2 * HOUR, 120 * HOUR)
-    assert largest[0].max() == 4.0
-    assert times[place] - 2 * HOUR < 78 * HOUR <= times[place]
-    assert np.isnan(largest[1]).all()
-    assert sorted(set(together[0].tolist())) in ([0, 1, 4], [0, 5])
+    assert groups.windows == [2] * 60
+    assert (groups.ends[0], groups.ends[-1]) == (2 * HOUR, 120 * HOUR)
+    assert groups.magnitudes[0].max() == 4.0
+    assert groups.ends[place] - 2 * HOUR < 78 * HOUR <= groups.ends[place]
+    assert np.isnan(groups.magnitudes[1]).all()
+    assert sorted(set(groups.flags[0].tolist())) in ([0, 1, 4], [0, 5])
+
+
+@pytest.mark.parametrize(
+    ("magnitudes", "flags", "worst"),
+    [
+        ([0.1, 2.5, 0.3, 2.0], [0, 0, 0, 0], 2),
+        ([0.1, 0.9, 0.3, 0.2], [0, 0, 0, 4], 4),
+        ([0.1, 2.5, 0.3, 0.2], [0, 0, 0, 8], 2),
+        ([np.nan, np.nan, 0.1, np.nan], [0, 0, 0, 0], 3),
+        ([np.nan, np.nan, 0.9, 0.8], [0, 4, 0, 0], 2),
+        ([np.nan] * 4, [0] * 4, 1),
+        ([0.5, 0.5, 0.5, 0.5], [0] * 4, 1),
+    ],
+)
+def test_of_a_group_the_window_to_look_at_is_its_worst(magnitudes, flags, worst):
+    """One that is beyond its threshold or was told of, and of those the one that went furthest; the first of equals."""
+    groups = heat_groups(heat([magnitudes], [flags]), most=1)
+
+    assert groups.windows == [4]
+    assert groups.worst.tolist() == [[worst * HOUR]]
+
+
+@given(st.lists(st.floats(0, 5) | st.just(math.nan) | st.sampled_from(LEVEL_BOUNDS), min_size=1, max_size=60))
+def test_a_cell_has_the_level_of_the_palette(magnitudes):
+    """That of its magnitude, also on a bound and where there is none."""
+    groups = heat_groups(heat([magnitudes]))
+
+    assert groups.levels[0].tolist() == [level(value, 1.0) for value in magnitudes]
+
+
+def test_windows_that_stand_alone_are_the_worst_of_themselves():
+    """Nothing is put together, so every cell leads to its own."""
+    groups = heat_groups(heat([[0.1, 5.0, 0.1], [4.0, 0.1, 0.1]]))
+
+    assert groups.worst.tolist() == [[HOUR, 2 * HOUR, 3 * HOUR]] * 2
+    assert groups.windows == [1, 1, 1]
 
 
 def test_no_windows_are_no_groups():
     """A range in which nobody was heard."""
-    assert heat_groups(heat(np.zeros((0, 0))))[0] == []
+    assert heat_groups(heat(np.zeros((0, 0)))).ends == []
     assert charts([]) == {
         name: [] for name in ("times", "rows", "drifted", "error_ratio", "p50_s", "p95_s", "p99_s")
     }  # fmt: skip

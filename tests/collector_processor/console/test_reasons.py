@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from collector_processor.console import guarding
 from collector_processor.console.reasons import REASONS, Weight, reason_of
 from collector_processor.processors.deduplication import Admission
 from collector_processor.processors.plain_histograms import increments
 from collector_processor.processors.plain_histograms.series import Skipped
+from collector_processor.processors.references import watching
 from collector_processor.processors.windows.window import Outcome
 from collector_processor.receivers.exports import Verdict
 from collector_processor.store.log import refusals
@@ -41,6 +43,7 @@ COUNTED = {
         *words(r'RefusedError\(".*", "(\w+)"\)', "receivers/otlp_http.py"),
         *words(r'was_refused\("(\w+)"\)', "http_server.py"),
         *words(r'try again"\), "(\w+)"', "receivers/exports.py"),
+        watching.BASELINE_UNWRITTEN,
     },
     semconv.PROCESSOR_SNAPSHOTS: MERGED | UNREADABLE,
     semconv.PROCESSOR_HISTOGRAMS: {
@@ -60,6 +63,7 @@ COUNTED = {
     | {"no_baseline"},
     semconv.PROCESSOR_HISTORY_DROPPED: HISTORY | {"incompatible"},
     semconv.PROCESSOR_DEAD_LETTERS: words(r'_count\("(\w+)"', "store/dead_letters.py"),
+    semconv.PROCESSOR_CONSOLE_REFUSED: {guarding.WRONG_TOKEN, guarding.TOO_MANY_GUESSES},
     semconv.PROCESSOR_RESULTS: GONE | LOG | {"sent"},
 }
 

@@ -8,7 +8,7 @@ from history_samples import HOUR
 
 from collector_processor.console.page import Page, Request
 from collector_processor.console.settings import ConsoleSettings
-from collector_processor.console.templates import Templates, number, percent, seconds, whole
+from collector_processor.console.templates import Templates, age, middle_cut, number, percent, seconds, whole
 
 NOTHING = "\N{EN DASH}"
 
@@ -48,6 +48,25 @@ def test_a_small_share_is_not_none(value, text):
 def test_a_span_is_in_the_unit_that_suits_it(value, text):
     """Milliseconds to days."""
     assert seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, NOTHING), (math.nan, NOTHING), (0.0, "now"), (0.9, "now"), (-5.0, "now"), (1.0, "1 s ago"),
+     (352.8, "6 min ago"), (3600.0 * 1.94, "1.9 h ago"), (3600.0 * 12.3, "12 h ago"), (86_400.0 * 45, "45 d ago")],
+)  # fmt: skip
+def test_an_age_is_as_exact_as_anybody_wants_to_know(value, text):
+    """A clock that is ahead of ours is no reason for a strange one."""
+    assert age(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("", ""), ("short", "short"), ("x" * 10, "x" * 10), ("feature_001", "feat…e_001"), ("\N{PILE OF POO}" * 11, None)],
+)
+def test_of_a_long_name_beginning_and_end_are_shown(text, shown):
+    """A hundred columns that begin alike are told apart by how they end."""
+    assert middle_cut(text, 10) == (shown if shown is not None else "\N{PILE OF POO}" * 4 + "…" + "\N{PILE OF POO}" * 5)
 
 
 def templates(**settings):

@@ -55,15 +55,17 @@ async def test_slow_drift_stands_below_the_drift_of_its_column():
     assert parts == {"f000": [], "f001": ["slow_drift"]}
 
 
-async def test_a_common_change_ends_with_the_drift_of_its_features():
-    """Nothing tells its end, but once none of them drifts any more, nothing is left of it."""
-    drifting = await asked(PAGE, window(common()), window(end=NOW, flags=[0, 1, 0]))
-    other_drifts = await asked(PAGE, window(common()), window(end=NOW, flags=[0, 0, 3]))
-    unknown = await asked(
-        PAGE, window(common()), record(NOW - HOUR, figures=figures_of(3, flags=0), outcome="insufficient_rows")
-    )
+async def test_a_common_change_ends_when_that_is_told():
+    """Whatever its features do; and then it is told below, with its features."""
+    over = alert("resolved", time=NOW - SECOND, check="common_change", column="", **COMMON)
+    goes_on = await asked(PAGE, window(common()), window(end=NOW - SECOND, flags=0))
+    is_over = await asked(PAGE, window(common()), window(over, end=NOW - SECOND, flags=3))
 
-    assert [drifting["firing_count"], other_drifts["firing_count"], unknown["firing_count"]] == [1, 0, 1]
+    assert (goes_on["firing_count"], is_over["firing_count"]) == (1, 0)
+    assert [(told["state"], told["features"]) for told in is_over["told"]] == [
+        ("resolved", ["f000", "f001"]),
+        ("firing", ["f000", "f001"]),
+    ]
 
 
 async def test_filters_take_away_and_offer_what_the_others_leave():

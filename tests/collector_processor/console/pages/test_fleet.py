@@ -6,6 +6,7 @@ from history_samples import BREACHES, HOUR, alert, figures_of, record, subject
 from collector_processor.console.page import BaselineFacts, Live
 from collector_processor.console.pages.fleet import PAGE
 from collector_processor.history import CallFigures
+from otel_ml import semconv
 
 
 def model(name, *, version="1", hours_ago=1, **changes):
@@ -69,6 +70,29 @@ async def test_segments_are_no_models():
     found = await asked(PAGE, model("fraud"), part)
 
     assert [(row["model"], row["state"], row["alerts"]) for row in found["models"]] == [("fraud", "firing", 1)]
+
+
+async def test_a_row_says_state_cause_and_requests():
+    """In this order, with links to the window of the column and to the traces."""
+    told = alert(time=NOW, whose=subject("fraud", "1"),
+                 **{semconv.EXEMPLAR_TRACE_IDS: ["0af7"], semconv.WINDOW_END: NOW})  # fmt: skip
+    async with serving(model("fraud", alerts=[told]), trace_url_template="https://backend/{trace_id}") as served:
+        row = (await served.get("/")).text.partition("<tbody>")[2].partition("</tr>")[0]
+
+    places = [row.index(part) for part in ("state-firing", "PSI 0.31", f"at={NOW}", "https://backend/0af7")]
+    assert places == sorted(places)
+
+
+async def test_what_was_told_is_not_shown_as_if_it_were_so_still():
+    """An alert that fired and resolved; only what fires now is called so."""
+    whose = subject("fraud", "1")
+    over = [alert(time=NOW - 2 * HOUR, whose=whose), alert("resolved", time=NOW - HOUR, whose=whose)]
+    async with serving(model("fraud", hours_ago=2, alerts=over), model("fraud")) as served:
+        page = (await served.get("/")).text
+
+    assert "state-fired" in page
+    assert "state-firing" not in page
+    assert "f000: drift resolved lately" in page
 
 
 async def test_a_name_finds_models_whatever_their_case():

@@ -1,11 +1,13 @@
 """One model: what drifted when, and what is wrong with its values."""
 
 import pytest
-from console_samples import NOW, asked, full_details, serving
+from console_samples import NOW, Document, asked, full_details, serving
 from history_samples import BREACHES, HOUR, alert, columns, figures_of, record, subject
 
+from collector_processor.console.cells import clock, magnitude
 from collector_processor.console.page import NotFoundError
 from collector_processor.console.pages.model import PAGE
+from otel_ml import semconv
 
 FRAUD = {"name": "fraud"}
 
@@ -33,6 +35,54 @@ async def test_what_fires_now_stands_above_what_was_worse():
 
     assert heat["columns"][0]["name"] == "f000"
     assert heat["columns"][0]["magnitudes"] == [4.5, 1.5]
+
+
+async def test_slow_and_failed_calls_can_be_opened():
+    """By their traces, where one knows how; a window without such calls has no list of them."""
+    details = full_details("f000", "x")
+    template = {"trace_url_template": "https://traces.example/{trace_id}"}
+    async with serving(window(details=details), **template) as served:
+        page = Document((await served.get("/model?name=fraud")).text)
+        twin = (await served.get("/model.json?name=fraud")).json()
+    async with serving(window(details=details | {"calls": []})) as served:
+        without = (await served.get("/model?name=fraud")).text
+
+    assert twin["requests"] == details["calls"]
+    assert f"https://traces.example/{details['calls'][0]['trace_id']}" in page.links
+    assert "slowest" in page.text
+    assert "1.25 s" in page.text
+    assert "Slow and failed calls" not in without
+
+
+async def test_what_went_beyond_its_threshold_stands_above_what_did_not():
+    """However much the model relies on the other."""
+    figures = figures_of(3)
+    figures["score"] = [0.22, 0.19, 0.19]
+
+    heat = (await asked(PAGE, window(figures=figures), **FRAUD))["heat"]
+
+    assert [column["name"] for column in heat["columns"]] == ["f000", "f002", "f001"]
+
+
+async def test_a_cell_of_many_windows_leads_to_the_worst_of_them():
+    """And says so, where a cell of one window says when that was."""
+    windows = [window(120 - number, count=1, score=0.5 if number == 70 else 0.02) for number in range(120)]
+    at = NOW - (120 - 70 - 1) * HOUR
+    async with serving(*windows) as served:
+        many = Document((await served.get("/model?name=fraud&range=7d")).text)
+        few = Document((await served.get(f"/model?name=fraud&range=24h&at={at}")).text)
+        cells = [link for link in many.links if "at=" in link]
+        feature = (await served.get(cells[0].replace("/feature?", "/feature.json?"))).json()
+
+    assert len(cells) == 1
+    assert cells[0].endswith(f"at={at}")
+    assert (feature["window"]["end"], feature["shown"]["magnitude"]) == (at, 2.5)
+    assert [title for title in many.values("title") if "leads to the worst of them" in title] == [
+        f"up to {magnitude(2.5)} in 2 windows; leads to the worst of them, {clock(at)}"
+    ]
+    assert "A cell is up to 2 windows" in many.text
+    assert f"{clock(at)}: {magnitude(2.5)}" in few.values("title")
+    assert "A cell is up to" not in few.text
 
 
 async def test_of_many_columns_the_first_are_shown():
@@ -91,6 +141,68 @@ async def test_bad_values_stand_by_how_many_there_are():
     assert column["ratios"] == {"missing": 0.2, "unseen_category": 0.1}
     assert column["breaching"] == ["missing"]
     assert found["labels"][0]["shares"] == {"x": [0.5, 0.4, 0.6]}
+
+
+async def test_every_kind_of_bad_value_that_there_is_has_its_column():
+    """Also what is infinite; kinds that nothing has take no room."""
+    details = full_details("f000", "x")
+    details["features"][0]["ratios"] = {"infinite": 0.25, "missing": 0.0}
+    async with serving(window(details=details)) as served:
+        page = (await served.get("/model?name=fraud")).text
+        found = (await served.get("/model.json?name=fraud")).json()
+
+    assert found["bad_values"] == [{"kind": "infinite", "label": "infinite"}]
+    assert "25.0 %" in page
+    assert ">Infinite</th>" in page
+    assert ">Missing</th>" not in page
+
+
+@pytest.mark.parametrize("check", [{"overruled_by": ["trailing"]}, {"breaches": False}, {"q_value": 0.2}])
+async def test_what_is_no_breach_on_the_page_of_a_column_is_none_here(check):
+    """As usual for the time of day, or by chance."""
+    details = full_details("f000", "x")
+    details["features"][0]["checks"]["missing"] |= check
+
+    (column,) = (await asked(PAGE, window(details=details), **FRAUD))["quality"]
+
+    assert column["breaching"] == []
+
+
+async def test_what_fires_in_slices_is_told_with_the_whole():
+    """The list of models calls it unwell for that, so its page says why and leads there."""
+    slice_of = subject(segment="country=NO")
+    part = window(whose=slice_of, alerts=[alert(time=NOW - HOUR, whose=slice_of)])
+    async with serving(window(), part) as served:
+        page = Document((await served.get("/model?name=fraud")).text)
+        found = (await served.get("/model.json?name=fraud")).json()
+
+    assert (found["state"], found["firing"]) == ("firing", [])
+    assert found["why"] == "country=NO: f000: drift: PSI 0.31 > 0.20 of f000"
+    assert found["firing_segments"] == [{"segment": "country=NO", "alerts": 1}]
+    assert "/model?name=fraud&version=3&segment=country%3DNO" in page.links
+
+
+async def test_the_requests_that_show_why_stand_behind_the_reason():
+    """State, cause, requests: nobody has to look further down for them."""
+    traces = {semconv.EXEMPLAR_TRACE_IDS: ["0af7", "1bf8"], semconv.WINDOW_END: NOW - HOUR}
+    records = [window(alerts=[alert(time=NOW - HOUR, **traces)])]
+    async with serving(*records, trace_url_template="https://backend/{trace_id}") as served:
+        head = Document((await served.get("/model?name=fraud")).text.partition("<h2")[0])
+
+    assert [link for link in head.links if "backend" in link] == ["https://backend/0af7", "https://backend/1bf8"]
+    assert any(link.startswith("/feature?") and f"at={NOW - HOUR}" in link for link in head.links)
+
+
+async def test_of_many_alerts_the_first_stand_open():
+    """What is below them, when it began to drift and how, is not pushed out of sight."""
+    alerts = [alert(time=NOW - HOUR, column=f"f{place:03}") for place in range(9)]
+    async with serving(window(count=9, alerts=alerts)) as served:
+        page = (await served.get("/model?name=fraud")).text
+        many = Document(page)
+
+    assert "5 more" in many.text
+    assert ("details", {"id": "more-firing"}) in many.elements
+    assert page.count('class="alert alert-firing"') == 9
 
 
 async def test_only_alerts_of_the_slice_that_is_shown_are_shown():

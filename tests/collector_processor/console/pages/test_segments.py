@@ -40,7 +40,7 @@ async def test_a_segment_is_told_by_its_numbers():
     (row,) = content["segments"]
     assert (row["dimension"], row["value"]) == ("country", "NO")
     assert (row["rows"], row["share"]) == (50, 0.1)
-    assert row["worst"] == {"role": "feature", "name": "f001", "magnitude": 2.5, "level": 4}
+    assert row["worst"] == {"role": "feature", "name": "f001", "magnitude": 2.5, "usual": None, "change": None}
     assert (row["beyond"], row["measured"]) == (2, 3)
     assert (row["window_end"], row["age_s"]) == (NOW, 0.0)
 
@@ -81,9 +81,75 @@ async def test_the_course_of_a_segment_is_that_of_its_worst_column():
 
     assert content["heat"]["times"] == [NOW - HOUR, NOW]
     assert content["heat"]["rows"] == [
-        {"segment": NORWAY, "magnitudes": [1.5, 4.0], "levels": [3, 5], "flags": [Flag.BAD_VALUES, 0]},
-        {"segment": SWEDEN, "magnitudes": [None, 1.0], "levels": [0, 2], "flags": [0, 0]},
-    ]
+        {"segment": NORWAY, "magnitudes": [1.5, 4.0], "levels": [3, 5], "flags": [Flag.BAD_VALUES, 0],
+         "worst_windows": [NOW - HOUR, NOW]},
+        {"segment": SWEDEN, "magnitudes": [None, 1.0], "levels": [0, 2], "flags": [0, 0],
+         "worst_windows": [NOW - HOUR, NOW]},
+    ]  # fmt: skip
+
+
+def past(segment, *scores, **changes):
+    """Windows of a slice that followed each other, the last one now."""
+    return [hour(segment, one, ago=len(scores) - 1 - place, **changes) for place, one in enumerate(scores)]
+
+
+async def test_a_segment_is_compared_with_its_own_past():
+    """It always was unlike the whole in one column; what stands out is the other, which changed."""
+    windows = past(NORWAY, (0.8, 0.04), (0.8, 0.02), (0.8, 0.02), (0.82, 0.3))
+    (row,) = (await shown(hour(), *windows))["segments"]
+
+    assert row["is_changed"]
+    assert (row["worst"]["name"], row["worst"]["magnitude"]) == ("f001", 1.5)
+    assert (row["worst"]["usual"], row["worst"]["change"]) == (0.1, 1.4)
+    assert row["course"] == [0.2, 0.1, 0.1, 1.5]
+
+
+async def test_a_segment_that_is_as_it_was_is_told_by_its_furthest_column():
+    """A little more than usual is no change."""
+    (row,) = (await shown(hour(), *past(NORWAY, *[(0.8, 0.02)] * 3, (0.82, 0.1))))["segments"]
+
+    assert not row["is_changed"]
+    assert (row["worst"]["name"], row["worst"]["usual"], row["worst"]["change"]) == ("f000", 4.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("before", "usual"),
+    [([0.02, 0.02], None), ([0.02, math.nan, 0.02], None), ([0.02, 0.1, 0.04], 0.2), ([0.02, 0.1, 0.04, 0.06], 0.26)],
+)
+async def test_what_is_usual_is_the_median_of_windows_that_measured_it(before, usual):
+    """Of three at least: fewer are no past."""
+    windows = past(NORWAY, *((score, 0.01) for score in (*before, 0.9)))
+    (row,) = (await shown(hour(), *windows))["segments"]
+
+    assert (row["worst"]["name"], row["worst"]["usual"]) == ("f000", pytest.approx(usual, abs=0.011) if usual else None)
+
+
+async def test_a_segment_that_changed_stands_above_one_that_always_was_far_away():
+    """Below what fires; what is silent comes last, whatever it was."""
+    content = await shown(
+        hour(),
+        *past(NORWAY, *[(0.9,)] * 5),
+        *past(SWEDEN, *[(0.1,)] * 4, (0.3,)),
+        *past("country=DK", *[(0.04,)] * 4, (0.06,), alerts=[alert(whose=subject(segment="country=DK"))]),
+        hour("country=FI", (0.9,), ago=10),
+        range="6h",
+    )
+
+    assert names(content) == ["country=DK", SWEDEN, NORWAY, "country=FI"]
+    assert [row["is_changed"] for row in content["segments"]] == [False, True, False, False]
+
+
+async def test_each_segment_has_a_picture_of_its_course():
+    """As long as there are windows of it, 48 at most; what they are stands beside it."""
+    windows = past(NORWAY, *[(0.1,)] * 60, (0.5,))
+    async with serving(hour(), *windows, hour(PHONES, (math.nan,))) as served:
+        page = Document((await served.get(address("/segments", **FRAUD, range="1h"))).text)
+        content = (await served.get(address("/segments.json", **FRAUD, range="1h"))).json()
+
+    assert {row["segment"]: len(row["course"]) for row in content["segments"]} == {NORWAY: 48, PHONES: 0}
+    assert "last 2.5, highest 2.5, threshold 1" in page.text
+    assert sum(tag == "polyline" for tag, _ in page.elements) == 1
+    assert "in the last 48 windows" in page.text
 
 
 async def test_many_windows_are_few_cells_and_no_peak_is_lost():
@@ -176,15 +242,15 @@ async def test_what_nobody_knows_is_not_found(changes, sentence):
     assert sentence in answer.json()["error"]
 
 
-async def test_of_many_segments_the_worst_are_drawn_first():
-    """All are told; the courses of the others on demand."""
+async def test_of_many_segments_the_worst_are_shown():
+    """The others on demand, and how many they are."""
     kept = [hour(f"user={number:02}", (0.01 * number,)) for number in range(25)]
     some, everything = await shown(hour(), *kept), await shown(hour(), *kept, rows="all")
 
-    assert len(some["segments"]) == 25
-    assert (len(some["heat"]["rows"]), some["hidden"]) == (20, 5)
-    assert some["heat"]["rows"][0]["segment"] == "user=24"
-    assert (len(everything["heat"]["rows"]), everything["hidden"]) == (25, 0)
+    assert (len(some["segments"]), some["known"], some["hidden"]) == (20, 25, 5)
+    assert names(some) == [row["segment"] for row in some["heat"]["rows"]]
+    assert names(some)[0] == "user=24"
+    assert (len(everything["segments"]), len(everything["heat"]["rows"]), everything["hidden"]) == (25, 25, 0)
 
 
 async def test_what_was_not_measured_has_no_worst_column():
