@@ -80,7 +80,7 @@ ATTRIBUTES: Final = (
     Attribute(semconv.INFERENCE_FEATURES, "map", "Column to value.", ("{amount: 12.5, country: NO}",)),
     Attribute(semconv.INFERENCE_PREDICTION, "any", "What the model gave for a row.", ("fraud", 0.5)),
     Attribute(semconv.INFERENCE_SCORE, "any", "Probability or decision value beside it.", (0.93,)),
-    Attribute(semconv.EXEMPLAR_REASON, "string", "Why an exemplar is worth a look.", ("largest", "missing")),
+    Attribute(semconv.EXEMPLAR_REASON, "string", "Why an exemplar is worth a look.", ("largest", "slowest")),
     Attribute(
         semconv.EXEMPLAR_TRACE_IDS,
         "string[]",
