@@ -11,17 +11,14 @@ from otel_ml.errors import CorruptSnapshotError
 from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.semconv import OTHER_LABEL
 from otel_ml.sketch.calls import ERROR_LIMIT, SCALE, TYPE_LENGTH, CallSummary, durations_of
-from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
+from otel_ml.sketch.exemplar import OF_CALLS, Exemplar
 from otel_ml.sketch.exponential import MAX_BUCKETS, Buckets, ExponentialHistogram
-from otel_ml.sketch.feature_decoding import read_exemplars
+from otel_ml.sketch.feature_decoding import REASONS, read_exemplars
 from otel_ml.sketch.feature_encoding import write_exemplars, write_histogram
 from otel_ml.sketch.kll_image import MAX_COUNT
 from otel_ml.sketch.numbers_decoding import bucket_range, fail, read_histogram
 
-_REASONS: Final[dict[int, ExemplarReason]] = {
-    pb.REASON_SLOWEST: ExemplarReason.SLOWEST,
-    pb.REASON_FAILED: ExemplarReason.FAILED,
-}
+_REASONS: Final = {number: reason for number, reason in REASONS.items() if reason in OF_CALLS}
 # Far more than 17 names, 160 counts and 4 exemplars take: what is small cannot become large when it is read.
 _MAX_BYTES: Final = 16 * 1024
 _LOWEST, _HIGHEST = bucket_range(SCALE)

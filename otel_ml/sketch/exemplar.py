@@ -29,6 +29,10 @@ class ExemplarReason(Enum):
 _EXTREMITY: Final = {ExemplarReason.LARGEST: 1.0, ExemplarReason.SMALLEST: -1.0, ExemplarReason.SLOWEST: 1.0}
 
 
+OF_CALLS: Final = frozenset((ExemplarReason.SLOWEST, ExemplarReason.FAILED))
+"""Reasons that calls have; columns have the others."""
+
+
 class Exemplar(NamedTuple):
     """One row of one request, by its trace.
 

@@ -16,7 +16,7 @@ from otel_ml.sketch.cardinality import HyperLogLog
 from otel_ml.sketch.categories import CategoryCounts
 from otel_ml.sketch.datetime_summary import HOURS, WEEKDAYS, DatetimeSummary
 from otel_ml.sketch.embedding_decoding import read_vectors
-from otel_ml.sketch.exemplar import Exemplar, ExemplarReason, merged_exemplars
+from otel_ml.sketch.exemplar import OF_CALLS, Exemplar, ExemplarReason, merged_exemplars
 from otel_ml.sketch.feature import Counters, FeatureKey, FeatureRole
 from otel_ml.sketch.kll_image import MAX_COUNT
 from otel_ml.sketch.numbers_decoding import BinRow, fail, read_counts, read_moments, read_numbers
@@ -37,14 +37,17 @@ ROLES: Final[dict[int, FeatureRole]] = {
     pb.ROLE_SCORE: FeatureRole.SCORE,
     pb.ROLE_JOINT: FeatureRole.JOINT,
 }
-_REASONS: Final[dict[int, ExemplarReason]] = {
+REASONS: Final[dict[int, ExemplarReason]] = {
     pb.REASON_LARGEST: ExemplarReason.LARGEST,
     pb.REASON_SMALLEST: ExemplarReason.SMALLEST,
     pb.REASON_MISSING: ExemplarReason.MISSING,
     pb.REASON_UNSEEN: ExemplarReason.UNSEEN,
     pb.REASON_OUT_OF_RANGE: ExemplarReason.OUT_OF_RANGE,
     pb.REASON_MISMATCHED: ExemplarReason.MISMATCHED,
+    pb.REASON_SLOWEST: ExemplarReason.SLOWEST,
+    pb.REASON_FAILED: ExemplarReason.FAILED,
 }
+_OF_COLUMNS: Final = {number: reason for number, reason in REASONS.items() if reason not in OF_CALLS}
 _OF_KIND: Final = {
     pb.KIND_NUMERIC: ("moments", "histogram", "exact"),
     pb.KIND_BOOLEAN: ("booleans",),
@@ -213,7 +216,9 @@ def _cardinality(message: pb.Feature) -> HyperLogLog:
     return HyperLogLog.from_image(message.hll) if message.hll else HyperLogLog()
 
 
-def read_exemplars(messages: Sequence[pb.Exemplar], reasons: Mapping[int, ExemplarReason] = _REASONS) -> list[Exemplar]:
+def read_exemplars(
+    messages: Sequence[pb.Exemplar], reasons: Mapping[int, ExemplarReason] = _OF_COLUMNS
+) -> list[Exemplar]:
     """Those of reasons known here, and no more of each than are kept anyway.
 
     Args:

@@ -13,10 +13,10 @@ from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from otel_ml.proto import snapshot_pb2 as pb
 from otel_ml.sketch.cardinality import HyperLogLog
 from otel_ml.sketch.embedding import EmbeddingSummary
-from otel_ml.sketch.exemplar import Exemplar, ExemplarReason, merged_exemplars
+from otel_ml.sketch.exemplar import Exemplar, merged_exemplars
 from otel_ml.sketch.exponential import Buckets, ExponentialHistogram
 from otel_ml.sketch.feature import Counters, FeatureKind, FeatureRole
-from otel_ml.sketch.feature_decoding import NAME_LENGTH
+from otel_ml.sketch.feature_decoding import NAME_LENGTH, REASONS
 from otel_ml.sketch.moments import Moments
 from otel_ml.sketch.summary import (
     BooleanSummary,
@@ -45,16 +45,7 @@ _KINDS: Final = {
     FeatureKind.EMBEDDING: pb.KIND_EMBEDDING,
     FeatureKind.OPAQUE: pb.KIND_OPAQUE,
 }
-_REASONS: Final = {
-    ExemplarReason.LARGEST: pb.REASON_LARGEST,
-    ExemplarReason.SMALLEST: pb.REASON_SMALLEST,
-    ExemplarReason.MISSING: pb.REASON_MISSING,
-    ExemplarReason.UNSEEN: pb.REASON_UNSEEN,
-    ExemplarReason.OUT_OF_RANGE: pb.REASON_OUT_OF_RANGE,
-    ExemplarReason.MISMATCHED: pb.REASON_MISMATCHED,
-    ExemplarReason.SLOWEST: pb.REASON_SLOWEST,
-    ExemplarReason.FAILED: pb.REASON_FAILED,
-}
+_REASONS: Final = {reason: number for number, reason in REASONS.items()}
 
 
 def write_feature(message: pb.Feature, summary: FeatureSummary) -> None:
