@@ -71,18 +71,21 @@ def test_a_wrong_backend_is_refused_before_anything_starts():
     assert "--forward: 'localhost:4317' is not a backend" in told["problems"][0]
 
 
+def told_at(speed, folder):
+    """The whole story at a pace, which it leaves in a folder: the process and its JSON."""
+    options = ["--headless", "--json", "--speed", speed, "--port", "0", "--console-port", "0", "--keep", str(folder)]
+    done = subprocess.run([*DEMO, *options], capture_output=True, text=True, timeout=300, check=False)
+    return done, json.loads(done.stdout)
+
+
 @pytest.mark.slow
 def test_the_story_is_told(tmp_path):
     """The incident fires on the right features, resolves, every row is counted, and stdout is one JSON object."""
-    done = subprocess.run(
-        [
-            *DEMO, "--headless", "--json", "--speed", "1.25", "--port", "0", "--console-port", "0",
-            "--keep", str(tmp_path / "kept"),
-        ],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    done, told = told_at("1.25", tmp_path / "quick")
+    if any("behind the replay" in problem for problem in told["problems"]):
+        # Whoever shares this machine took its time; the demo says so, and what to do.
+        done, told = told_at("0.5", tmp_path / "slow")
 
-    told = json.loads(done.stdout)
     assert told["problems"] == []
     assert done.returncode == 0
     assert {"distance: drift", "seats: missing", "carrier: unseen_category"} <= set(told["fired"])
@@ -93,7 +96,8 @@ def test_the_story_is_told(tmp_path):
     assert told["received"]["data_points"] > 0
     assert "Next:" in done.stderr
     assert f"Console: {told['console']}" in done.stderr
-    assert {"model.joblib", "server.py", "processor.yaml"} <= {path.name for path in (tmp_path / "kept").iterdir()}
+    kept = {path.name for folder in tmp_path.iterdir() for path in folder.iterdir()}
+    assert {"model.joblib", "server.py", "processor.yaml"} <= kept
 
 
 def start_replay(*arguments):

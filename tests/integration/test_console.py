@@ -206,6 +206,8 @@ def test_the_keyboard_reaches_everything(visit, addresses):
     reached = []
     for _ in range(40):
         window.page.keyboard.press("Tab")
+        if window.page.evaluate("document.activeElement === document.body"):
+            break  # that was the last one; how many there are depends on what fires
         reached.append(window.page.evaluate("document.activeElement.getAttribute('href')"))
         outline = window.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
 

@@ -14,6 +14,8 @@ from otel_ml.testing import captured_telemetry
 with warnings.catch_warnings():
     # BentoML uses what newer versions of its requirements deprecate; Starlette would like another HTTP client.
     warnings.simplefilter("ignore")
+    from _bentoml_impl.tasks.result import Sqlite3Store
+    from bentoml._internal.configuration.containers import BentoMLContainer
     from frameworks.bentoml import services  # noqa: F401 - imports BentoML for all tests
     from starlette.testclient import TestClient
 
@@ -39,5 +41,7 @@ def sink():
 @pytest.fixture
 def serve():
     """Serves a service in this process, as `bentoml serve` serves it in a worker."""
+    # Its leader does so before it starts workers; on a machine where it was never run there is no table of tasks.
+    Sqlite3Store.init_db(BentoMLContainer.result_store_file.get())
     with contextlib.ExitStack() as stack:
         yield lambda service: stack.enter_context(TestClient(service.to_asgi(), raise_server_exceptions=False))
