@@ -53,6 +53,9 @@ def open_file(path: Path) -> Iterator[Table]:
             raise BaselineError(f"{path}: {error.strerror or error}") from error
         except pa.ArrowInvalid as error:
             raise BaselineError(f"{path}: {_sentence(error)}") from error
+        except UnicodeDecodeError as error:
+            # Names of columns; Arrow checks values by itself.
+            raise BaselineError(f"{path}: a column's name is not UTF-8 text (save the file as UTF-8)") from error
         yield table
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 
 
@@ -14,4 +16,15 @@ def main() -> None:
             raise
         print("otel-ml: the command line needs click: pip install 'otel-ml[cli]'", file=sys.stderr)
         sys.exit(2)
+    _prepare_streams()
     otel_ml(prog_name="otel-ml")
+
+
+def _prepare_streams() -> None:
+    """Let everything be printed: a stream may be closed, or its encoding may lack a character."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - likewise
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")

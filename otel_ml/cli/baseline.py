@@ -12,11 +12,22 @@ from otel_ml.cli.baseline_diff import diff
 from otel_ml.cli.baseline_promote import promote
 from otel_ml.cli.baseline_push import push
 from otel_ml.cli.columns import column_outputs, on_column
+from otel_ml.cli.files import refuse_to_replace
 from otel_ml.environment_variables import OTEL_PYTHON_ML_HASH_KEY
 
 # The library itself is imported by the commands that need it: `--help` should not wait for numpy.
 
-_Path = click.Path(path_type=Path)
+# Whoever opens a file says that it cannot be read, as of one that is not there.
+_Path = click.Path(path_type=Path, readable=False)
+
+
+def _name(_: click.Context, parameter: click.Parameter, value: str) -> str:
+    """The value of an option that becomes text in the file: a shell hands over any bytes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise click.BadParameter(f"{value!r} is not UTF-8 text", param=parameter) from error
+    return value
 
 
 @click.group()
@@ -31,8 +42,8 @@ baseline.add_command(push)
 
 @baseline.command()
 @click.argument("data", type=_Path)
-@click.option("--model", required=True, metavar="NAME", help="The model's name, as it is served.")
-@click.option("--version", "model_version", default="", metavar="VERSION", help="The model's version.")
+@click.option("--model", required=True, callback=_name, metavar="NAME", help="The model's name, as it is served.")
+@click.option("--version", "model_version", default="", callback=_name, metavar="VERSION", help="The model's version.")
 @click.option(
     "--prediction",
     "predictions",
@@ -103,6 +114,8 @@ def build(
     from otel_ml.baseline.build import build_baseline
     from otel_ml.sketch.feature import ModelKey
 
+    target = output or Path("-".join(part.replace("/", "_") for part in (model, model_version) if part) + ".baseline")
+    refuse_to_replace("--output", target, data)
     built = build_baseline(
         data,
         model=ModelKey(model, model_version),
@@ -118,7 +131,6 @@ def build(
         sample_rows=sample_rows,
         on_column=on_column(),
     )
-    target = output or Path("-".join(part.replace("/", "_") for part in (model, model_version) if part) + ".baseline")
     built.save(target)
     if as_json:
         from otel_ml.cli.baseline_report import summary

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from otel_ml.comparing import DriftReport
     from otel_ml.sketch.feature import FeatureKey
 
-_Path = click.Path(path_type=Path)
+_Path = click.Path(path_type=Path, readable=False)
 _NAME: Final = 60
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +16,7 @@ _PREVIOUS: Final = ".previous"
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Although columns of the present baseline are gone, or of another kind.")
 @click.option("--dry-run", is_flag=True, help="Tell what would change, and change nothing.")
@@ -51,22 +50,35 @@ def promote(file: Path, folder: Path, *, force: bool, dry_run: bool, as_json: bo
             problem = str(error)
     lost = [] if before is None else _lost(before, new)
     refused = bool(lost) and not force
-    if not refused and not dry_run and (before is None or before.id != new.id):
+    written = not refused and not dry_run and (before is None or before.id != new.id)
+    if written:
         if target.exists():
-            shutil.copy2(target, target.with_name(f"{target.name}{_PREVIOUS}"))
+            _keep(target)
         write_content(content, target)
     told = {
         "file": str(target),
         "id": new.id,
         "before": None if before is None else before.id,
         "lost": lost,
-        "written": not refused and not dry_run,
+        "written": written,
         "problem": problem,
     }
     click.echo(json.dumps(told, ensure_ascii=False) if as_json else _sentence(told, new))
     if refused:
         click.echo("nothing was changed (--force puts it there all the same)", err=True)
         sys.exit(1)
+
+
+def _keep(target: Path) -> None:
+    """Copy what is about to be replaced, so that promoting the copy takes the change back."""
+    from otel_ml.baseline.file import write_content
+    from otel_ml.errors import BaselineError
+
+    try:
+        content = target.read_bytes()
+    except OSError as error:
+        raise BaselineError(f"{target}: cannot be kept as it was: {error.strerror or error}") from error
+    write_content(content, target.with_name(f"{target.name}{_PREVIOUS}"))
 
 
 def _lost(before: Baseline, new: Baseline) -> list[str]:

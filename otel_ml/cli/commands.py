@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
@@ -11,6 +13,9 @@ from click.shell_completion import CompletionItem
 from otel_ml.errors import ConfigurationError, OtelMLError
 
 _GROUP: Final = "otel_ml_command"
+_FOR_MACHINES: Final = "otel_ml.json"
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
+"""The disk's business, wherever it shows: no bug of ours."""
 _SUMMARIES: Final = {
     "baseline": "Summarise training data; look at such summaries, and compare them.",
     "config": "Check a processor's configuration, begin one, or describe it to an editor.",
@@ -76,13 +81,32 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what our errors say is shown without a traceback."""
+        """Run a command; what our errors say is shown without a traceback, and to machines as an object."""
+        try:
+            return self._run(ctx)
+        except click.ClickException as error:
+            if ctx.meta[_FOR_MACHINES]:
+                click.echo(json.dumps({"error": error.format_message(), "exit_code": error.exit_code}))
+            raise
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; whether `--json` was given is remembered for errors that a command never sees."""
+        words = args[: args.index("--")] if "--" in args else args
+        # The words of `run` are another program's.
+        ctx.meta[_FOR_MACHINES] = "--json" in words and words[0] != "run"
+        return super().parse_args(ctx, args)
+
+    def _run(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
             raise _Refused(str(error), 2) from error
         except OtelMLError as error:
             raise _Refused(str(error), 1) from error
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise _Refused(f"cannot write: {error.strerror}", 1) from error
 
 
 class _Refused(click.ClickException):

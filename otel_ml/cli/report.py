@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from otel_ml.cli.files import put, refuse_to_replace
 from otel_ml.environment_variables import OTEL_PYTHON_ML_HASH_KEY
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 # The library itself is imported by the command: `--help` should not wait for numpy.
 
-_Path = click.Path(path_type=Path)
+# Whoever opens a file says that it cannot be read, as of one that is not there.
+_Path = click.Path(path_type=Path, readable=False)
 _FAILURES: Final = ("drift", "quality", "schema")
 
 
@@ -71,6 +73,8 @@ def report(
     from otel_ml.comparing.current import Reading
     from otel_ml.comparing.measuring import Asking
 
+    if page is not None:
+        refuse_to_replace("--html", page, baseline, current)
     found = compare_with(
         Baseline.load(baseline),
         data_of(current),
@@ -152,6 +156,6 @@ def _has_failed(found: DriftReport, failures: tuple[str, ...]) -> bool:
 
 def _write(page: Path, text: str) -> None:
     try:
-        page.write_text(text, encoding="utf-8")
+        put(page, text)
     except OSError as error:
         raise click.ClickException(f"{page}: cannot be written: {error.strerror or error}") from error

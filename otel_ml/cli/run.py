@@ -14,6 +14,7 @@ import click
 
 from otel_ml import environment_variables as variables
 from otel_ml.cli.completion import files
+from otel_ml.cli.numbers import Number
 
 # The library itself is imported where a baseline has to be read: the server should not wait for numpy twice.
 
@@ -43,7 +44,7 @@ _LAUNCHER: Final = "opentelemetry-instrument"
 @click.option(
     "--interval",
     "interval_s",
-    type=click.FloatRange(0.01, 86_400),
+    type=Number(0.01, 86_400),
     metavar="S",
     help="Seconds between two snapshots: OTEL_PYTHON_ML_EXPORT_INTERVAL.",
 )

@@ -8,7 +8,7 @@ import uuid
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -20,7 +20,7 @@ from opentelemetry.sdk.resources import Resource
 
 from otel_ml import semconv
 from otel_ml.cli.otlp.destination import Destination, destinations
-from otel_ml.cli.otlp.listening import ask
+from otel_ml.cli.otlp.listening import Listening, ask
 from otel_ml.cli.otlp.problems import Explanation, explain
 from otel_ml.cli.otlp.sending import Answer, send
 from otel_ml.cli.processor_counts import TEST_MODEL
@@ -39,6 +39,8 @@ _NAME: Final = "otel-ml send-test"
 _METRIC: Final = "otel_ml.send_test.sent"
 _INTERVAL_NS: Final = 60_000_000_000
 _ASK_S: Final = 2.0
+
+_Asked: TypeAlias = dict[tuple[str, int, str | None], Listening]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,9 @@ def send_all(
         "log": (to["logs"], _log(now)),
         "snapshot": (to["logs"], _snapshot(now)),
     }
+    asked: _Asked = {}
     return [
-        _send(kind, destination, message.SerializeToString(), timeout_s, environment)
+        _send(kind, destination, message.SerializeToString(), timeout_s, environment, asked)
         for kind, (destination, message) in requests.items()
     ]
 
@@ -125,20 +128,28 @@ def deliver(
 ) -> Sent:
     """Send one request of a signal, once, as `send_all` does."""
     destination = destinations(environment, endpoint=endpoint, protocol=protocol)[signal]
-    return _send(kind, destination, message.SerializeToString(), timeout_s, environment)
+    return _send(kind, destination, message.SerializeToString(), timeout_s, environment, {})
 
 
 def _send(
-    kind: str, destination: Destination, body: bytes, timeout_s: float | None, environment: Mapping[str, str]
+    kind: str,
+    destination: Destination,
+    body: bytes,
+    timeout_s: float | None,
+    environment: Mapping[str, str],
+    asked: _Asked,
 ) -> Sent:
+    """Send it; who listens at an address is asked once, for one that hangs answers slowly."""
     limit_s = timeout_s or destination.timeout_s
     answer = send(destination, body, limit_s)
     explanation: Explanation | None = None
     if not answer.taken:
         listening = None
         if destination.host and destination.port is not None:
-            patience_s = min(limit_s, _ASK_S)
-            listening = ask(destination.host, destination.port, patience_s, certificate=destination.certificate)
+            host, port, certificate = place = (destination.host, destination.port, destination.certificate)
+            if place not in asked:
+                asked[place] = ask(host, port, min(limit_s, _ASK_S), certificate=certificate)
+            listening = asked[place]
         explanation = explain(destination, listening, answer, environment)
     elif answer.rejected:
         explanation = Explanation(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from otel_ml.cli.numbers import Number
+
 if TYPE_CHECKING:
     from otel_ml.cli.sample_telemetry import Sent
 
@@ -35,7 +37,7 @@ _SHOWN: Final = 600
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0.1, 300.0),
+    type=Number(0.1, 300.0),
     metavar="S",
     help="For each request, and for the processor's counting. Default: OTEL_EXPORTER_OTLP_TIMEOUT, or 10.",
 )

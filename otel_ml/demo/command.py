@@ -10,6 +10,8 @@ from typing import Final
 
 import click
 
+from otel_ml.cli.numbers import Number
+
 _INTERRUPTED: Final = 130
 _PROBLEM: Final = 1
 _NEEDED: Final = {
@@ -31,7 +33,7 @@ _NEEDED: Final = {
 @click.option("--headless", is_flag=True, help="Print lines instead of a live page.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end; progress goes to stderr.")
 @click.option("--forward", metavar="URL", help="OTLP backend that gets everything as well.")
-@click.option("--speed", type=click.FloatRange(0.1, 3.0), default=1.0, show_default=True, help="Tell the story faster.")
+@click.option("--speed", type=Number(0.1, 3.0), default=1.0, show_default=True, help="Tell the story faster.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Decides what is random.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="Of the model server.")
 @click.option(

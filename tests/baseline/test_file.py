@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_ml.baseline import Baseline
+from otel_ml.baseline.file import write_content
 from otel_ml.baseline.message import content_id, to_bytes
 from otel_ml.errors import BaselineError
 from otel_ml.proto import baseline_pb2 as pb
@@ -208,3 +209,29 @@ def test_what_cannot_be_written_is_said(built, tmp_path):
         built.save(tmp_path)
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_nothing_but_a_file_is_replaced(tmp_path):
+    """Root would take `/dev/null` away from the whole machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    with pytest.raises(BaselineError, match="pipe: cannot be written: is no regular file"):
+        write_content(b"content", pipe)
+
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.skipif(not os.access("/proc/self/fd", os.F_OK), reason="needs /proc")
+def test_a_link_to_a_stream_stays_one(tmp_path):
+    """As /dev/stdout is, also where a shell has led it to a file."""
+    link = tmp_path / "stdout"
+    with (tmp_path / "file").open("w") as file:
+        link.symlink_to(f"/proc/self/fd/{file.fileno()}")
+
+        with pytest.raises(BaselineError, match="stdout: cannot be written: is no regular file"):
+            write_content(b"content", link)
+
+    assert link.is_symlink()

@@ -193,3 +193,12 @@ def test_building_from_plain_data_imports_no_frame_library():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def test_a_column_whose_name_is_no_text_is_told(tmp_path):
+    """Spreadsheets save CSV in encodings of their own."""
+    path = tmp_path / "latin.csv"
+    path.write_bytes("größe,b\n1,2\n".encode("latin-1"))
+
+    with pytest.raises(BaselineError, match=r"latin\.csv: a column's name is not UTF-8 text"):
+        Baseline.build(path, model="m")

@@ -219,3 +219,20 @@ def test_a_terminal_gets_a_drawn_table(inspected):
     assert process.wait() == 0
     assert "───" in shown.decode()
     assert "[bold]" in shown.decode()
+
+
+def test_training_data_are_not_written_over(run, tmp_path):
+    """A slip of -o must not cost the data."""
+    before = (tmp_path / "train.parquet").read_bytes()
+
+    done = run(*HEAD, "-o", "train.parquet")
+
+    assert (done.exit_code, "is what is read" in done.stderr) == (2, True)
+    assert (tmp_path / "train.parquet").read_bytes() == before
+
+
+def test_a_name_that_is_no_text_is_refused(run):
+    """A shell hands over any bytes."""
+    done = run("baseline", "build", "train.parquet", "--model", "\udcff")
+
+    assert (done.exit_code, "is not UTF-8 text" in done.stderr) == (2, True)

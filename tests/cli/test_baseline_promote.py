@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from otel_ml.baseline import Baseline
 from otel_ml.cli.baseline import baseline as command
+from otel_ml.cli.commands import otel_ml
 
 
 def saved(path, columns, *, version="3"):
@@ -99,3 +100,24 @@ def test_mistakes_are_named(tmp_path, folder):
     assert nowhere.exit_code == 2
     assert "is no folder" in nowhere.stderr
     assert "is no baseline file" in str(promote(tmp_path / "text", folder).exception)
+
+
+def test_a_place_that_is_taken_by_a_folder_is_told(tmp_path, folder):
+    """It cannot be kept, so it is not replaced."""
+    saved(tmp_path / "first", {"amount": [1.0, 2.0]})
+    (folder / "fraud@3.baseline").mkdir()
+
+    done = CliRunner().invoke(otel_ml, ["baseline", "promote", str(tmp_path / "first"), str(folder)])
+
+    assert done.exit_code == 1
+    assert "fraud@3.baseline: cannot be kept as it was: Is a directory" in done.stderr
+
+
+def test_what_is_there_already_is_not_written_again(tmp_path, folder):
+    """And machines are told so."""
+    saved(tmp_path / "first", {"amount": [1.0, 2.0]})
+
+    first, again = (json.loads(promote(tmp_path / "first", folder, "--json").stdout) for _ in range(2))
+
+    assert (first["written"], again["written"]) == (True, False)
+    assert [path.name for path in folder.iterdir()] == ["fraud@3.baseline"]

@@ -1,4 +1,7 @@
+import errno
 import importlib.metadata
+import json
+import os
 import subprocess
 import sys
 
@@ -167,3 +170,76 @@ def test_an_entry_point_that_is_no_command_is_refused(run):
 
     assert done.exit_code == 2
     assert "elsewhere.commands:it is no command" in done.stderr
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What machines are told, and the exit code, where a command with `--json` fails."""
+
+    def told_(error):
+        @click.command()
+        @click.option("--json", "as_json", is_flag=True)
+        def it(as_json):
+            raise error
+
+        monkeypatch.setattr(commands, "_commands", lambda: {"it": FakeEntryPoint(lambda: it)})
+        done = CliRunner().invoke(commands.otel_ml, ["it", "--json"], prog_name="otel-ml")
+        return json.loads(done.stdout), done.exit_code, done.stderr
+
+    return told_
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(BaselineError("b: broken"), 1), (ConfigurationError("c: broken"), 2), (click.UsageError("d: broken"), 2)],
+)
+def test_machines_are_told_of_errors_too(told, error, code):
+    """With --json stdout holds one object whatever happens; people still read the line on stderr."""
+    content, exit_code, stderr = told(error)
+
+    assert content == {"error": str(error), "exit_code": code}
+    assert exit_code == code
+    assert f"Error: {error}\n" in stderr
+
+
+@pytest.mark.parametrize("arguments", [["nothing", "--json"], ["report", "--nothing", "--json"]])
+def test_machines_are_told_what_is_wrong_with_their_words(arguments):
+    """An unknown command or option never reaches a command that could say so."""
+    done = CliRunner().invoke(commands.otel_ml, arguments, prog_name="otel-ml")
+
+    assert json.loads(done.stdout)["exit_code"] == done.exit_code == 2
+
+
+def test_the_words_of_another_program_ask_for_nothing():
+    """`--json` behind `--` is not ours."""
+    done = CliRunner().invoke(commands.otel_ml, ["doctor", "--nothing", "--", "serve", "--json"], prog_name="otel-ml")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
+def test_a_full_disk_is_no_bug(run):
+    """Wherever it shows, one line says so."""
+    done = run(failing(OSError(errno.ENOSPC, "No space left on device")))
+
+    assert (done.exit_code, done.stderr) == (1, "Error: cannot write: No space left on device\n")
+
+
+def test_what_an_encoding_lacks_is_spelt_out():
+    """A terminal or a pipe of another encoding gets the rest of the line, and no traceback."""
+    script = "from otel_ml.cli import _prepare_streams; _prepare_streams(); print('a → b')"
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}
+    )
+
+    assert (done.returncode, done.stdout.strip()) == (0, b"a \\u2192 b")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+def test_a_closed_stdout_is_nobody_listening():
+    """`>&-` leaves a process without the stream."""
+    script = "import sys; from otel_ml.cli import _prepare_streams; _prepare_streams(); sys.exit(sys.stdout.isatty())"
+
+    done = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, script], capture_output=True)
+
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -149,3 +149,14 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("page", ["fraud.baseline", "clean.parquet"])
+def test_what_is_compared_is_not_written_over(run, folder, page):
+    """A slip of --html must not cost the baseline, nor the data."""
+    before = (folder / page).read_bytes()
+
+    done = run("fraud.baseline", "clean.parquet", "--html", page)
+
+    assert (done.exit_code, "is what is read" in done.stderr) == (2, True)
+    assert (folder / page).read_bytes() == before

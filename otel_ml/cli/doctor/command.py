@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from otel_ml.cli.completion import files
+from otel_ml.cli.numbers import Number
 
 if TYPE_CHECKING:
     from otel_ml.cli.doctor.finding import Check, Finding
@@ -39,7 +40,7 @@ _SHOWN = 600
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0.1, 60.0),
+    type=Number(0.1, 60.0),
     default=3.0,
     show_default=True,
     metavar="S",

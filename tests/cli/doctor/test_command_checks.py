@@ -177,3 +177,15 @@ def test_the_application_is_found_in_packages(tmp_path):
 
     assert ServerCommand.parse(["uvicorn", "service:app"]).file(tmp_path) == tmp_path / "service" / "__init__.py"
     assert ServerCommand.parse(["uvicorn", "../../etc:app"]).file(Path(tmp_path)) is None
+
+
+def test_the_interpreter_that_is_advised_exists(tmp_path):
+    """Distributions often have a python3, and no python."""
+    (tmp_path / "bin").mkdir()
+    for name, text in (("python3", ""), ("serve", f"#!{tmp_path}/bin/python3\n")):
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+
+    (found,) = examine(interpreter, f"{tmp_path}/bin/serve app")
+
+    assert found.fix.startswith(f"{tmp_path}/bin/python3 -m pip install")

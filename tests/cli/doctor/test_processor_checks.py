@@ -83,3 +83,14 @@ def test_a_store_in_memory_needs_no_disk(tmp_path):
 
     assert found.verdict is Verdict.OK
     assert "in memory" in found.what
+
+
+def test_a_file_in_the_place_of_the_store_is_not_to_be_made_a_directory(tmp_path):
+    """That cannot be done: the advice is one that can be followed."""
+    (tmp_path / "file").write_text("")
+
+    (found,) = examine(store, written(tmp_path, tmp_path / "file"))
+
+    assert found.verdict is Verdict.PROBLEM
+    assert "install -d" not in found.fix
+    assert "name another place" in found.fix

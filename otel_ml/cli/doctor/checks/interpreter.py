@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from otel_ml.cli.doctor.examined import Examined
 from otel_ml.cli.doctor.finding import Check, Finding, ok, problem, unknown
@@ -29,8 +30,14 @@ def _examine(examined: Examined) -> Iterator[Finding]:
         yield problem(
             f"{str(path)!r} belongs to {str(prefix)!r}, and otel-ml runs in {sys.prefix!r}",
             "What is installed here is not seen there: nothing is instrumented.",
-            f"{prefix / 'bin' / 'python'} -m pip install otel-ml, or start the server from {sys.prefix}",
+            f"{_python(prefix)} -m pip install otel-ml, or start the server from {sys.prefix}",
         )
+
+
+def _python(prefix: Path) -> Path:
+    """The interpreter of an environment; those of distributions often have a python3 and no python."""
+    names = (prefix / "bin" / "python", prefix / "bin" / "python3")
+    return next((path for path in names if path.exists()), names[0])
 
 
 CHECK = Check("interpreter", "Is the server run by the Python that otel-ml is installed in?", _examine)

@@ -36,6 +36,12 @@ def _look(directory: Path, budget_mib: int) -> Finding:
             file.flush()
         free = shutil.disk_usage(there).free
         held = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    except NotADirectoryError as error:
+        return problem(
+            f"{str(there)!r}: {error.strerror}",
+            "Without a log on disk the processor does not start, or takes nothing over.",
+            "name another place in store::directory, or move this file away",
+        )
     except OSError as error:
         return problem(
             f"{str(there)!r}: {error.strerror or error}",
