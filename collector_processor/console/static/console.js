@@ -13,6 +13,17 @@
     return Math.abs(value) >= 1000 ? Math.round(value).toLocaleString() : short(value);
   };
 
+  // As whoever looks writes times, and the day where it changes; uPlot's own are written as in one country.
+  const written = (parts) => { const format = new Intl.DateTimeFormat([], parts); return (tick) => format.format(tick * 1000); };
+  const day = written({ day: "numeric", month: "short" });
+  const minute = written({ hour: "2-digit", minute: "2-digit" });
+  const second = written({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const moments = (_, ticks, axis, space, step) => ticks.map((tick, index) => {
+    if (step >= 86400) return day(tick);
+    const isNew = index === 0 || day(ticks[index - 1]) !== day(tick);
+    return (step < 60 ? second : minute)(tick) + (isNew ? "\n" + day(tick) : "");
+  });
+
   function draw(place) {
     const times = JSON.parse(place.dataset.times).map((nano) => nano / 1e9);
     const series = JSON.parse(place.dataset.series);
@@ -39,7 +50,7 @@
       // A bar begins at its time, so the last one needs room.
       scales: { x: { range: (_, low, high) => [low, high + (place.dataset.kind === "bars" && times.length > 1 ? times[1] - times[0] : 0)] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? high * 1.08 : 1] } },
       series: [{}, ...lines, ...levels],
-      axes: [axis, { ...axis, size: 62, values: (_, ticks) => ticks.map(value) }],
+      axes: [{ ...axis, space: 72, values: moments }, { ...axis, size: 62, values: (_, ticks) => ticks.map(value) }],
     }, [times, ...all], place);
     plot.setLegend({ idx: times.length - 1 });
     place.plot = plot;
