@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from otel_ml.sketch.bins import BinLayout
-from otel_ml.sketch.distribution import CategoricalDistribution, Distribution, NumericDistribution
+from otel_ml.sketch.distribution import CategoricalDistribution, Distribution, NumericDistribution, just_above
 from otel_ml.sketch.exponential import MAX_BUCKETS, Buckets, ExponentialHistogram
 from otel_ml.sketch.quantiles import QuantileSketch
 from otel_ml.sketch.sketch import FloatArray
@@ -296,7 +296,7 @@ def _at_bounds(
 
 def _is_hidden(reference: NumericDistribution, bounds: FloatArray) -> bool:
     """Whether most of a reference lies between two bounds, spread over several values."""
-    top = np.append(bounds, max(reference.maximum, float(np.nextafter(bounds[-1], np.inf))))
+    top = np.append(bounds, max(reference.maximum, float(just_above(bounds[-1]))))
     cumulative = np.rint(reference.cdf(top) * reference.total).astype(np.int64)
     between = replace(reference, points=top, cumulative=cumulative, is_step=False)
     return is_coarse(between, lambda: reference, COARSE_BOUNDS)

@@ -10,7 +10,7 @@ import numpy as np
 
 from otel_ml.drift import special
 from otel_ml.sketch.bins import BinLayout
-from otel_ml.sketch.distribution import NumericDistribution
+from otel_ml.sketch.distribution import NumericDistribution, just_below
 from otel_ml.sketch.exact import ExactCounts
 from otel_ml.sketch.feature import FeatureKind
 from otel_ml.sketch.summary import CategoricalSummary, EmbeddingSummary, FeatureSummary, NumericSummary
@@ -224,7 +224,7 @@ def _outside_of_exact(counts: ExactCounts, low: float, high: float) -> int:
     distribution = counts.distribution()
     if distribution.total == 0:
         return 0
-    below, inside = _at_most(distribution, np.nextafter(low, -np.inf)), _at_most(distribution, high)
+    below, inside = _at_most(distribution, float(just_below(np.float64(low)))), _at_most(distribution, high)
     return round(below + distribution.total - inside)
 
 
@@ -233,7 +233,7 @@ def _outside_of_sampled(summary: NumericSummary, low: float, high: float) -> int
     outside: float | None = None
     if summary.quantiles is not None and summary.quantiles.count:
         ranks = summary.quantiles.distribution()
-        outside = _at_most(ranks, float(np.nextafter(low, -np.inf))) + ranks.total - _at_most(ranks, high)
+        outside = _at_most(ranks, float(just_below(np.float64(low)))) + ranks.total - _at_most(ranks, high)
     if summary.histogram is not None and summary.histogram.count:
         buckets = summary.histogram.distribution()
         at_least, at_most = _bounds_outside(buckets, low, high)

@@ -128,3 +128,10 @@ def just_below(values: FloatArray | np.float64) -> FloatArray:
     with np.errstate(over="ignore", under="ignore"):
         below: FloatArray = np.nextafter(values, -np.inf)
     return below
+
+
+def just_above(values: FloatArray | np.float64) -> FloatArray:
+    """The next larger double of each value; inf above the largest double."""
+    with np.errstate(over="ignore", under="ignore"):
+        above: FloatArray = np.nextafter(values, np.inf)
+    return above

@@ -1,13 +1,15 @@
 import json
+import sys
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from otel_ml.baseline import Baseline
 from otel_ml.comparing import compare
 
 ROWS = 12
+LARGEST = sys.float_info.max
 values = st.one_of(
     st.none(),
     st.booleans(),
@@ -53,6 +55,8 @@ def test_any_data_compare_with_any_baseline(training, now):
 
 @settings(max_examples=25)
 @given(tables)
+@example({"a": [[2.57e-214, 0.0]] * ROWS})
+@example({"a": [[1e-45, 1.0]] * ROWS})
 def test_data_do_not_drift_from_themselves(training):
     """Whatever they are."""
     baseline = Baseline.build(training, model="m")
@@ -66,6 +70,8 @@ def test_data_do_not_drift_from_themselves(training):
 
 @settings(max_examples=25)
 @given(tables, tables)
+@example({"a": [-LARGEST] * ROWS}, {"a": [1.0] * ROWS})
+@example({"a": [LARGEST] * ROWS}, {"a": [1.0] * ROWS})
 def test_any_two_baselines_compare(training, now):
     """Though they were built apart."""
     was, later = Baseline.build(training, model="m"), Baseline.build(now, model="m")

@@ -15,6 +15,8 @@ from otel_ml.sketch.sketch import FloatArray
 
 FLOAT_ROUNDING: Final = 2.0**-24
 """Of a number that went over the wire as a float, relative to itself."""
+_SMALLEST_ROUNDING: Final = 2.0**-150
+"""Of one that is too small for that: floats end at twice this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +122,7 @@ class VectorPair:
     def shift(self) -> FloatArray:
         """(p,) difference of the means; what rounding to floats may have made of it is given away first."""
         difference = self.current.mean - self.reference.mean
-        rounding = FLOAT_ROUNDING * (np.abs(self.current.mean) + np.abs(self.reference.mean))
+        rounding = FLOAT_ROUNDING * (np.abs(self.current.mean) + np.abs(self.reference.mean)) + 2 * _SMALLEST_ROUNDING
         shift: FloatArray = np.copysign(np.maximum(np.abs(difference) - rounding, 0.0), difference)
         return shift
 

@@ -36,6 +36,25 @@ def test_in_one_dimension_it_is_the_t_test():
     assert result.p_value == pytest.approx(stats.ttest_ind(reference[:, 0], current[:, 0]).pvalue, rel=1e-6)
 
 
+@pytest.mark.parametrize("value", [2.57e-214, 1e-45, 1.1e-44, 1e-39])
+def test_a_constant_that_is_too_small_for_a_float_stays_where_it_was(value):
+    """The wire rounds it to another number, or to none; neither is a move."""
+    seen = summary_of(np.full((12, 2), value))
+
+    result = Mahalanobis().compare(over_the_wire(seen), seen)
+
+    assert result.score == 0.0
+
+
+def test_a_small_constant_moves_like_a_large_one():
+    """As far as floats can tell."""
+    reference, current = summary_of(np.full((12, 2), 1e-40)), summary_of(np.full((12, 2), 2e-40))
+
+    result = Mahalanobis().compare(over_the_wire(reference), over_the_wire(current))
+
+    assert result.drifted
+
+
 def test_the_distance_is_in_standard_deviations():
     """A shift by half a one along every one of 16 axes is one of 2."""
     result = Mahalanobis().compare(summary_of(vectors(1, 50_000, 16)), summary_of(vectors(2, 50_000, 16, shift=0.5)))
