@@ -23,7 +23,7 @@ _CANNOT_START = 1
     "--config",
     "path",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="YAML file in the shape of a Collector's; deploy/processor.yaml is an example.",
 )
 @click.option("--validate", is_flag=True, help="Check the file and what it names, and stop: 0 valid, 2 not.")

@@ -111,7 +111,22 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Configurati
     Raises:
         InvalidConfigurationError: Holds every problem there is, not just the first.
     """
-    raw, problems = yaml_source.read(path, environment)
+    return _configuration(*yaml_source.read(path, environment))
+
+
+def parse(text: str, source: str, environment: Mapping[str, str] = os.environ) -> Configuration:
+    """The configuration in a text, which need not be in a file yet.
+
+    Args:
+        source: What to call it.
+
+    Raises:
+        InvalidConfigurationError: As `load`.
+    """
+    return _configuration(*yaml_source.parse(text, source, environment))
+
+
+def _configuration(raw: dict[str, Any], problems: list[Problem]) -> Configuration:
     problems += [
         Problem((key,), f"unknown setting (valid settings: {', '.join(_TOP_LEVEL)}){did_you_mean(key, _TOP_LEVEL)}")
         for key in raw

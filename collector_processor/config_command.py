@@ -8,10 +8,13 @@ from pathlib import Path
 
 import click
 
+from otel_ml.whole_file import put
+
 # What reads a configuration is imported by the commands that do: `--help` should not wait for it.
 
 _INVALID = 2
-_Path = click.Path(path_type=Path)
+# Whoever opens a file says that it cannot be read, as of one that is not there.
+_Path = click.Path(path_type=Path, readable=False)
 
 
 @click.group()
@@ -73,7 +76,7 @@ def schema() -> None:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=click.Path(path_type=Path, allow_dash=True, readable=False),
     default="processor.yaml",
     show_default=True,
     metavar="FILE",
@@ -105,11 +108,11 @@ def init(
         click.echo(text, nl=False)
         return
     try:
-        # "x" refuses what is there, also what appeared a moment ago.
-        with output.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
+        put(output, text, replace=force)
     except FileExistsError:
         raise click.UsageError(f"{str(output)!r} is there already (--force overwrites it)") from None
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         raise click.UsageError(f"{str(output)!r}: {error.strerror} (a file that can be written)") from error
+    except OSError as error:
+        raise click.ClickException(f"{output}: cannot be written: {error.strerror or error}") from error
     click.echo(f"{output}: written; otel-ml processor --config {output} starts with it")

@@ -26,18 +26,32 @@ def read(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[dict[
         InvalidConfigurationError: The file cannot be read, or holds no mapping.
     """
     try:
-        loaded = yaml.load(text_of(path), _Loader)  # noqa: S506 - a SafeLoader, below
+        text = text_of(path)
     except OSError as error:
         raise _invalid(f"{str(path)!r}: cannot be read: {error.strerror} (a YAML file)") from error
     except UnicodeDecodeError as error:
         raise _invalid(f"{str(path)!r}: is not UTF-8 text (a YAML file)") from error
+    return parse(text, str(path), environment)
+
+
+def parse(text: str, source: str, environment: Mapping[str, str] = os.environ) -> tuple[dict[str, Any], list[Problem]]:
+    """As `read`, of a text.
+
+    Args:
+        source: What to call it.
+
+    Raises:
+        InvalidConfigurationError: It holds no mapping.
+    """
+    try:
+        loaded = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader, below
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         what = getattr(error, "problem", None) or "not YAML"
-        raise _invalid(f"{str(path)!r}{where}: {what} (valid YAML)") from error
+        raise _invalid(f"{source!r}{where}: {what} (valid YAML)") from error
     if not isinstance(loaded, dict):
-        raise _invalid(f"{str(path)!r}: holds no mapping (receivers, processors, exporters, service)")
+        raise _invalid(f"{source!r}: holds no mapping (receivers, processors, exporters, service)")
     problems: list[Problem] = []
     return _replaced(loaded, (), environment, problems), problems
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from click import UsageError
 
-from collector_processor.config import load
+from collector_processor.config import parse
 from collector_processor.errors import InvalidConfigurationError
 from collector_processor.settings import Target, parse_target
 
@@ -83,13 +82,10 @@ def begin(baselines: Sequence[Path], endpoint: str | None, directory: Path | Non
 
 def checked(text: str) -> list[str]:
     """What is wrong with a configuration that is not written yet."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "processor.yaml"
-        file.write_text(text, encoding="utf-8")
-        try:
-            load(file)
-        except InvalidConfigurationError as error:
-            return [str(problem) for problem in error.problems]
+    try:
+        parse(text, "processor.yaml")
+    except InvalidConfigurationError as error:
+        return [str(problem) for problem in error.problems]
     return []
 
 

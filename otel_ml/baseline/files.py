@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 import tempfile
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -27,6 +28,8 @@ _CSV_BLOCK: Final = 32 * 1024 * 1024
 """Bytes of a CSV that are parsed at once; types are guessed from the first so many."""
 # On a machine with one core pyarrow reads row by row, and names the row too.
 _CONVERSION_ERROR: Final = re.compile(r"CSV column #(\d+):(?: Row #\d+:)? CSV conversion error to (\w+)")
+# https://github.com/apache/arrow/issues/35692, mended in pyarrow 26, which Python 3.10 does not get.
+_NULL_VECTOR: Final = "Expected all lists to be of size="
 _READERS: Final = {".parquet": "parquet", ".pq": "parquet", ".parq": "parquet", ".csv": "csv", ".tsv": "csv"}
 
 
@@ -78,16 +81,23 @@ def _parquet_chunks(path: Path, file: Any, name: str) -> Iterator[Any]:
         for batch in file.iter_batches(batch_size=STEP, columns=[name]):
             yield batch.column(0)
     except (pa.ArrowException, OSError) as error:
-        raise BaselineError(f"{path}: column {name!r}: {_sentence(error)}") from error
+        reason = _sentence(error)
+        if reason.startswith(_NULL_VECTOR):
+            reason = (
+                f"pyarrow {pa.__version__} cannot read null among lists of a fixed size"
+                " (pyarrow 26 can; or write lists of any size)"
+            )
+        raise BaselineError(f"{path}: column {name!r}: {reason}") from error
 
 
 def _open_csv(path: Path, stack: ExitStack) -> Table:
     """Turns rows into columns on disk, as one pass per column over a CSV would parse it as often."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otel-ml-")))
-    spooled = folder / "columns.arrow"
+    # A file without a name: whatever ends this process, nothing is left of the rows.
+    spooled = stack.enter_context(tempfile.TemporaryFile(prefix="otel-ml-"))  # noqa: SIM115 - the stack is one
     schema = _spool_csv(path, spooled)
-    source = stack.enter_context(pa.memory_map(str(spooled)))
-    batches = stack.enter_context(pa.ipc.open_file(source))
+    # Not closed but let go with the last column, which may outlive the context.
+    mapped = mmap.mmap(spooled.fileno(), 0, access=mmap.ACCESS_READ)
+    batches = stack.enter_context(pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))))
     rows = sum(batches.get_batch(index).num_rows for index in range(batches.num_record_batches))
     columns = [
         (field.name, ArrowColumn(field.type, partial(_spooled_chunks, batches, index)))
@@ -101,8 +111,8 @@ def _spooled_chunks(batches: Any, column: int) -> Iterator[Any]:
         yield batches.get_batch(index).column(column)
 
 
-def _spool_csv(path: Path, spooled: Path) -> Any:
-    """Writes the columns to an Arrow file and returns their schema.
+def _spool_csv(path: Path, spooled: IO[bytes]) -> Any:
+    """Writes the columns in Arrow's file format and returns their schema.
 
     Types are guessed from the start of the file. Where a later value does not fit, the column becomes double, or text
     if that does not fit either, and reading starts again.
@@ -116,9 +126,12 @@ def _spool_csv(path: Path, spooled: Path) -> Any:
             types |= empty
             continue
         try:
-            with pa.OSFile(str(spooled), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            spooled.seek(0)
+            spooled.truncate()
+            with pa.ipc.new_file(spooled, schema) as writer:
                 for batch in reader:
                     writer.write_batch(batch)
+            spooled.flush()
         except pa.ArrowInvalid as error:
             misfit = _CONVERSION_ERROR.search(str(error))
             if misfit is None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
-from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
+from otel_ml.whole_file import put
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_PREFIX: Final = 100
-"""Characters of a file's name in that of its temporary one: names have a longest length."""
+    from pathlib import Path
 
 
 def write(files: Mapping[str, str], folder: Path, *, force: bool) -> None:
@@ -40,32 +35,6 @@ def write(files: Mapping[str, str], folder: Path, *, force: bool) -> None:
         click.echo(target)
 
 
-def put(target: Path, text: str) -> None:
-    """Write a text, whole or not at all: a full disk or Ctrl-C leaves what was there.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    if target.exists() and not target.is_file():
-        # A device or a pipe: there is nothing to keep, and nothing may take its place.
-        target.write_text(text, encoding="utf-8")
-        return
-    # Through links, as any other program writes.
-    place = target.resolve()
-    mode = place.stat().st_mode if place.exists() else 0o666 & ~_umask()
-    descriptor, name = tempfile.mkstemp(".tmp", f".{place.name[:_PREFIX]}.", place.parent)
-    temporary = Path(name)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor has no path
-            file.write(text)
-        temporary.chmod(stat.S_IMODE(mode))
-        temporary.replace(place)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-
-
 def refuse_to_replace(option: str, target: Path, *read: Path) -> None:
     """Refuse to write over what a command reads.
 
@@ -80,13 +49,6 @@ def refuse_to_replace(option: str, target: Path, *read: Path) -> None:
             continue
         if is_same:
             raise click.UsageError(f"{option}: {str(target)!r} is what is read (a file of its own)")
-
-
-def _umask() -> int:
-    # It can only be read by setting it; a command has one thread that writes.
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _differs(path: Path, text: str) -> bool:

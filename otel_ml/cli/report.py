@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from otel_ml.cli.files import put, refuse_to_replace
+from otel_ml.cli.files import refuse_to_replace
 from otel_ml.environment_variables import OTEL_PYTHON_ML_HASH_KEY
+from otel_ml.whole_file import put
 
 if TYPE_CHECKING:
     from otel_ml.baseline import Baseline

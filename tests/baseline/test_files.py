@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 
@@ -47,7 +49,7 @@ def test_every_type_of_parquet_has_a_kind(tmp_path):
             "b": pa.array([True, None, False]),
             "t": pa.array([0, None, 2], pa.timestamp("us")),
             "l": pa.array([[1], None, [2, 3]]),
-            "z": pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32(), 2)),
+            "z": pa.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], pa.list_(pa.float32(), 2)),
             "n": pa.array([{"k": 1}, None, {"k": 2}]),
             "o": pa.nulls(3),
         }
@@ -62,9 +64,25 @@ def test_every_type_of_parquet_has_a_kind(tmp_path):
     assert [s.kind for s in built.features.values()] == [
         numeric, numeric, text, text, boolean, moment, vector, vector, opaque, opaque,
     ]  # fmt: skip
-    assert [s.counters.missing for s in built.features.values()] == [1] * 9 + [3]
+    assert [s.counters.missing for s in built.features.values()] == [1] * 7 + [0, 1, 3]
     assert [s.counters.mismatched for s in built.features.values()] == [0] * 6 + [1] + [0] * 3
     assert built.feature("d").content.moments.mean == 2.0
+
+
+def test_vectors_of_a_fixed_size_may_be_missing(tmp_path):
+    """Where pyarrow can read them; where it cannot, somebody is told what can be done."""
+    path = tmp_path / "vectors.parquet"
+    vectors = pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32(), 2))
+    pa.parquet.write_table(pa.table({"z": vectors}), path)
+
+    if int(pa.__version__.partition(".")[0]) < 26:
+        assert refused(path) == (
+            f"column 'z': pyarrow {pa.__version__} cannot read null among lists of a fixed size"
+            " (pyarrow 26 can; or write lists of any size)"
+        )
+    else:
+        built = build(path).feature("z")
+        assert (built.kind, built.counters.missing, built.content.count) == (FeatureKind.EMBEDDING, 1, 2)
 
 
 def test_parquet_columns_may_have_odd_names(tmp_path):
@@ -133,6 +151,25 @@ def test_nothing_stays_in_the_temporary_folder(tmp_path, monkeypatch):
     build(path)
 
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_whatever_ends_the_process_leaves_no_rows_behind(tmp_path, name):
+    """Training data are nobody else's business: not even a name of theirs is in the temporary folder."""
+    path = written(tmp_path / "x.csv", "a\n1\n")
+    (tmp_path / "temporary").mkdir()
+    script = (
+        "import os, signal, sys; from pathlib import Path; from otel_ml.baseline.files import open_file\n"
+        "with open_file(Path(sys.argv[1])): os.kill(os.getpid(), signal.Signals[sys.argv[2]])"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", script, path, name], env={**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    )
+
+    assert ended.returncode == -signal.Signals[name]
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_files_that_cannot_be_read_say_why(tmp_path):

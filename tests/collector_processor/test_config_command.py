@@ -1,6 +1,7 @@
 """The command: what it says of files, for people and for machines, and what it writes."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,16 @@ def test_a_file_that_cannot_be_read_is_told_once(tmp_path, monkeypatch, name):
     assert done.stderr.startswith(f"{name}: cannot be read: ")
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="needs a file that is closed to us")
+def test_a_file_that_is_closed_to_us_is_a_problem_like_others(file):
+    """For machines as well, in the shape of all problems."""
+    file.chmod(0)
+    done = run("check", file, "--json")
+
+    assert done.exit_code == 2
+    assert "cannot be read: Permission denied" in json.loads(done.stdout)["problems"][0]["text"]
+
+
 def test_bytes_that_are_no_text_are_told(file):
     """Rather than shown."""
     file.write_bytes(b"\xff\xfe\x00")
@@ -197,6 +208,27 @@ def test_a_file_that_is_there_is_not_overwritten(file):
     assert "--force overwrites it" in refused.stderr
     assert forced.exit_code == 0
     assert file.read_text() != VALID
+
+
+def test_a_folder_is_no_file_that_force_could_overwrite(tmp_path):
+    """With --force or without."""
+    for force in ([], ["--force"]):
+        done = run("init", "-o", tmp_path, *force)
+
+        assert done.exit_code == 2
+        assert f"{str(tmp_path)!r}: Is a directory" in done.stderr
+        assert "overwrites" not in done.stderr
+
+
+def test_a_configuration_is_begun_without_a_temporary_folder(tmp_path, monkeypatch):
+    """It is checked before it is anywhere."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    output = tmp_path / "new.yaml"
+
+    done = run("init", "-o", output)
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == [output]
 
 
 @pytest.mark.parametrize(

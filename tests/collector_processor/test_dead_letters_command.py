@@ -114,7 +114,7 @@ def test_a_letter_that_is_no_request_is_shown_as_far_as_possible(store):
     assert "cannot be decoded" in run(store, "show", "3").stdout
     done = run(store, "show", "3", "--json")
 
-    assert (done.returncode, done.stdout) == (1, "")
+    assert done.returncode == json.loads(done.stdout)["exit_code"] == 1
     assert "is no OTLP request of logs" in done.stderr
 
 
