@@ -6,12 +6,14 @@ import errno
 import os
 import stat
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 _PREFIX: Final = 100
 """Characters of a file's name in that of its temporary one: names have a longest length."""
+_reading_umask: Final = threading.Lock()
 
 
 def put(target: Path, text: str, *, replace: bool = True) -> None:
@@ -34,7 +36,7 @@ def put(target: Path, text: str, *, replace: bool = True) -> None:
         return
     # Through links, as any other program writes.
     place = target.resolve()
-    mode = place.stat().st_mode if place.exists() else 0o666 & ~_umask()
+    mode = place.stat().st_mode if place.exists() else 0o666 & ~umask()
     descriptor, name = tempfile.mkstemp(".tmp", f".{place.name[:_PREFIX]}.", place.parent)
     temporary = Path(name)
     try:
@@ -51,8 +53,10 @@ def put(target: Path, text: str, *, replace: bool = True) -> None:
         raise
 
 
-def _umask() -> int:
-    # It can only be read by setting it; a command has one thread that writes.
-    mask = os.umask(0o077)
-    os.umask(mask)
+def umask() -> int:
+    """Which permissions new files of this process do not get."""
+    # It can only be read by setting it: two at a time would leave behind what they set.
+    with _reading_umask:
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask

@@ -11,7 +11,6 @@ import io
 import os
 import struct
 import tempfile
-import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from os import PathLike
@@ -22,6 +21,7 @@ from urllib.parse import quote
 from otel_ml.baseline.message import from_bytes, to_bytes
 from otel_ml.errors import BaselineError
 from otel_ml.sketch.feature import ModelKey
+from otel_ml.whole_file import umask
 
 if TYPE_CHECKING:
     from otel_ml.baseline.baseline import Baseline
@@ -40,7 +40,6 @@ _DIGEST: Final = hashlib.sha256().digest_size
 # Folders of some file systems cannot be synchronised, and some cannot even be opened: PostgreSQL lets these pass, too
 # (fsync_fname_ext).
 _UNSYNCED: Final = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EACCES})
-_reading_umask: Final = threading.Lock()
 
 
 def load_baseline(path: str | PathLike[str]) -> Baseline:
@@ -152,7 +151,7 @@ def _written_beside(target: Path, content: bytes) -> Path:
             file.flush()
             os.fsync(descriptor)
         # A temporary file is its owner's alone; a baseline is read by servers that run as someone else.
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~umask())
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
@@ -211,11 +210,3 @@ def _looks_like(header: bytes) -> str:
 
 def _digest(prefix: bytes, payload: bytes) -> bytes:
     return hashlib.sha256(prefix + payload).digest()
-
-
-def _umask() -> int:
-    # It can only be read by setting it: two at a time would leave behind what they set.
-    with _reading_umask:
-        mask = os.umask(0o077)
-        os.umask(mask)
-    return mask
