@@ -20,7 +20,7 @@ from otel_ml.recording.accumulator import ModelAccumulator
 from otel_ml.recording.inference import Inference, ModelInfo
 from otel_ml.sketch import codec
 from otel_ml.sketch.calls import CallSummary
-from otel_ml.sketch.exemplar import Exemplar, ExemplarReason
+from otel_ml.sketch.exemplar import OF_CALLS, Exemplar, ExemplarReason
 from otel_ml.sketch.feature import ModelKey
 from otel_ml.sketch.quantiles import QuantileSketch
 from otel_ml.sketch.snapshot import ENCODING, Segment, Snapshot
@@ -132,6 +132,7 @@ def _calls(seed: int) -> CallSummary:
     calls = CallSummary()
     calls.update(np.random.default_rng(seed).lognormal(-4, 1, 50))
     calls.add_errors({"ValueError": 3, "httpx.ReadTimeout": 1})
+    calls.add_exemplars([Exemplar(reason, seed + 1, seed + 1, seed, f"id {seed}", 0.5) for reason in OF_CALLS])
     return calls
 
 

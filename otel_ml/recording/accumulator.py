@@ -310,14 +310,16 @@ class ModelAccumulator:
                 calls = self._calls_of(CallKind(operation, inferences[0][0].system, error))
                 calls.durations_s.extend(durations)
                 calls.sizes.extend(sizes)  # type: ignore[arg-type]  # there is no None among them
-                calls.slowest = slowest_call(inferences, durations, calls.slowest)
+                if self._finder is not None:
+                    calls.slowest = slowest_call(inferences, durations, calls.slowest)
                 return
         for inference, size in zip(inferences, sizes, strict=True):
             whole = len(inference) > SHORT
             calls = self._calls_of(CallKind(inference[1], inference[0].system, inference[6] if whole else None))
             if whole and inference[5] >= 0.0:
                 calls.durations_s.append(inference[5])
-                calls.slowest = slowest_call((inference,), (inference[5],), calls.slowest)
+                if self._finder is not None:
+                    calls.slowest = slowest_call((inference,), (inference[5],), calls.slowest)
             if size is not None:
                 calls.sizes.append(size)
 

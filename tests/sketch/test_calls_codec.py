@@ -1,3 +1,4 @@
+import math
 import random
 
 import numpy as np
@@ -164,6 +165,14 @@ def changed(**fields):
     return message
 
 
+def with_exemplars(*exemplars):
+    """The message with these, of slow calls, each given by its fields."""
+    message = written()
+    for fields in exemplars:
+        message.exemplars.add(reason=pb.REASON_SLOWEST, **fields)
+    return message
+
+
 @pytest.mark.parametrize(
     ("message", "complaint"),
     [
@@ -189,6 +198,13 @@ def changed(**fields):
         (changed(positive=(2**31 - 1, [1])), "calls: histogram: buckets from 2147483647 on"),
         (changed(negative=(0, [1])), "calls: durations_s below zero"),
         (changed(negative=(0, [0])), "calls: durations_s below zero"),
+        (with_exemplars(*[{}] * 17), r"calls: 17 exemplars \(at most 16\)"),
+        (with_exemplars({"trace_id": b"\1" * 16}), "calls: exemplars: a trace id without a span id"),
+        (with_exemplars({"trace_id": bytes(16), "span_id": b"\1" * 8}), "calls: exemplars: trace id 0000"),
+        (with_exemplars({"trace_id": b"\1" * 17, "span_id": b"\1" * 8}), "calls: exemplars: trace id 0101"),
+        (with_exemplars({"value": math.nan}), "calls: exemplars: value nan"),
+        (with_exemplars({"prediction_id": "x" * 257}), "calls: exemplars: a prediction id of 257 characters"),
+        (with_exemplars({"time_unix_nano": 2**63}), "calls: exemplars: time 9223372036854775808"),
         (b"\x08\x05" * 10_000, r"calls: 20000 bytes \(at most 16384\)"),
         (b"\x12\x03\x0a\x01\xff", "calls: 5 bytes are no otel_ml.v1.Calls"),
         (b"\x08", "calls: 1 bytes are no otel_ml.v1.Calls"),
@@ -223,7 +239,8 @@ def test_one_refused_beside_sound_ones_costs_none_of_these():
 
 def test_mutated_calls_are_refused_or_consistent():
     """Cut, extended and flipped payloads: refused, or as trustworthy as any."""
-    payload = written().SerializeToString()
+    worth_a_look = [call(reason, 5, 0.5) for reason in (ExemplarReason.SLOWEST, ExemplarReason.FAILED)]
+    payload = written(summary_of([0.01, 0.5], {"ValueError": 1}, worth_a_look)).SerializeToString()
     chance = random.Random(6)
     refused = 0
     for _ in range(3_000):
